@@ -1,0 +1,287 @@
+"""The types that every room of the house shares: frozen, without I/O, importing nothing of ours.
+
+A scan, a recording file, a capture and an import all end as `Recording`; from there on they are the same
+thing: readers turn observations into readings, `identify` turns readings into an `Identity`, `judge` turns an
+identity into `Verdict`s, and a `Report` carries them to every output.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Transport(StrEnum):
+    """How the bytes travelled."""
+
+    TCP = "tcp"
+    UDP = "udp"
+    L2 = "l2"
+
+
+class Via(StrEnum):
+    """How a device came to speak: asked alone, asked in a group, or overheard."""
+
+    UNICAST = "unicast"
+    MULTICAST = "multicast"
+    BROADCAST = "broadcast"
+    HEARD = "heard"
+
+
+class Grade(StrEnum):
+    """How much one fingerprint says about the maker."""
+
+    EXCLUSIVE = "exclusive"
+    """Seen on this maker's hardware only."""
+    STRONG = "strong"
+    SHARED = "shared"
+    """Also seen on the makers named in `shared_with`."""
+    HINT = "hint"
+
+
+class Level(StrEnum):
+    """How sure an identity is; reports print this, the number is for machines."""
+
+    UNKNOWN = "unknown"
+    POSSIBLE = "possible"
+    LIKELY = "likely"
+    CONFIRMED = "confirmed"
+
+
+class Effect(StrEnum):
+    """What a measure asks, from "must not use" to "no legal effect yet"."""
+
+    USE_BANNED = "use_banned"
+    REMOVAL_ORDERED = "removal_ordered"
+    PROCUREMENT_BANNED = "procurement_banned"
+    AUTHORISATION_BANNED = "authorisation_banned"
+    IMPORT_MARKETING_BANNED = "import_marketing_banned"
+    CERTIFICATION_GATE = "certification_gate"
+    BUSINESS_BANNED = "business_banned"
+    EXPORT_ONLY = "export_only"
+    INVESTMENT_ONLY = "investment_only"
+    DESIGNATION_ONLY = "designation_only"
+    COMPONENT_PROCUREMENT = "component_procurement"
+    PROPOSED = "proposed"
+    ADVISORY = "advisory"
+
+
+class Action(StrEnum):
+    """What a verdict asks of the organisation, mildest first."""
+
+    NONE = "none"
+    NOTE = "note"
+    INVESTIGATE = "investigate"
+    PLAN = "plan"
+    DO_NOT_BUY = "do-not-buy"
+    REMOVE = "remove"
+
+
+ACTION_ORDER: tuple[Action, ...] = tuple(Action)
+"""Mildest to strictest; reports sort by it."""
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One thing a device said, or one field of it (see docs/recordings.md)."""
+
+    channel: str
+    value: str
+    """Text, or `hex:` and hexadecimal digits for bytes that are not text."""
+    port: int | None = None
+    transport: Transport | None = None
+    """None: the channel's registered transport."""
+    tls: bool = False
+    request: str | None = None
+    via: Via | None = None
+    at: str | None = None
+    truncated: bool = False
+    silent: bool = False
+    """True: the question was asked and nothing came (value is empty)."""
+
+
+class Truth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a device really is; test data only."""
+
+    manufacturer: str
+    brand: str | None = None
+    kind: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    serial: str | None = None
+    certain: bool = True
+    expert: bool = True
+    confusable_with: tuple[str, ...] = ()
+    why: str | None = None
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Where a piece of evidence was published; test data only."""
+
+    url: str | None = None
+    how: str | None = None
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """All that one device said during one look at it."""
+
+    id: str
+    ip: str | None = None
+    addresses: tuple[str, ...] = ()
+    mac: str | None = None
+    observations: tuple[Observation, ...] = ()
+    truth: Truth | None = None
+    source: Source | None = None
+    note: str | None = None
+    behaviour: str | None = None
+    """How a simulated device misbehaves: silent, tarpit, endless, half, reset or garbage; test data only."""
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One field, and the observation it was read from: the currency of fingerprints."""
+
+    channel: str
+    value: str
+    observation: Observation
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """One fingerprint that fits one device, and what it was fitted to."""
+
+    fingerprint: str
+    grade: Grade
+    family: str
+    """Evidence family (`channels.family`): matches of one family count once."""
+    readings: tuple[Reading, ...]
+    manufacturer: str | None = None
+    shared_with: tuple[str, ...] = ()
+    brand: str | None = None
+    kind: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    serial: str | None = None
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who made a device, what its label says, and why we think so."""
+
+    manufacturer: str | None = None
+    brand: str | None = None
+    kind: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    serial: str | None = None
+    confidence: float = 0.0
+    """Probability that `manufacturer` is right, 0 to 1; of the best candidate where the level is unknown."""
+    level: Level = Level.UNKNOWN
+    matches: tuple[Match, ...] = ()
+    """What speaks for the manufacturer and for the other fields, strongest first."""
+    conflicts: tuple[Match, ...] = ()
+    """What speaks for another maker."""
+    notes: tuple[str, ...] = ()
+    """Sentences a reader needs: a randomised address, a brand with several makers, a contradiction."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What one measure asks of this organisation about one device."""
+
+    policy: str
+    title: str
+    effect: Effect
+    binds_you: bool | None
+    """None: the organisation has not said what it is (`--profile`)."""
+    action: Action
+    entity: str
+    """The name as the measure lists it."""
+    path: tuple[str, ...]
+    """From the device's maker to the listed entity, one step a sentence."""
+    citation: str | None
+    """None where it could not be verified; then `because` says so."""
+    because: str
+    """One sentence of a careful engineer: evidence, rule, purpose limits, exemptions."""
+    in_force: str | None = None
+    """Date (ISO 8601) from which the measure applies; None: status not known."""
+    as_of: str | None = None
+    source: str | None = None
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """One device of a report."""
+
+    key: str
+    """MAC without separators, else `ip-…`, else the recording's id: stable while the address changes."""
+    recording: Recording
+    identity: Identity
+    verdicts: tuple[Verdict, ...] = ()
+    packets: int = 0
+    bytes_sent: int = 0
+
+    @property
+    def action(self) -> Action:
+        """The strictest action of all verdicts, `none` without any."""
+        return max((v.action for v in self.verdicts), key=ACTION_ORDER.index, default=Action.NONE)
+
+
+class Method(msgspec.Struct, frozen=True, kw_only=True):
+    """One way of finding or asking hosts, and how it went."""
+
+    name: str
+    ran: bool
+    hosts: int = 0
+    """How many hosts it found."""
+    note: str | None = None
+    """Why it could not run, or what it could not see."""
+
+
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at and what was not: stands at the head of every report."""
+
+    addresses: int = 0
+    """Addresses asked (recordings read, where nothing was asked)."""
+    alive: int = 0
+    identified: int = 0
+    unknown: tuple[str, ...] = ()
+    """Addresses (or keys) that answered but could not be named."""
+    silent: tuple[str, ...] = ()
+    """Addresses that were known to be there (an ARP or neighbour entry) and answered no question."""
+    excluded: int = 0
+    methods: tuple[Method, ...] = ()
+    blind_spots: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Scan(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: when, where, how it ended."""
+
+    id: str
+    started: str
+    """RFC 3339, UTC."""
+    finished: str | None = None
+    site: str = "default"
+    targets: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    law_as_of: str | None = None
+    interrupted: bool = False
+    failures: tuple[str, ...] = ()
+    """Why the scan could not be completed; empty where it was."""
+    tool: str = "lanveto"
+    version: str = ""
+
+
+class RulesVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """Which knowledge gave the answers, and how old it is."""
+
+    rules_as_of: str
+    rules_sha256: str
+    registry_as_of: str
+    registry_sha256: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What every output writes."""
+
+    scan: Scan
+    devices: tuple[Device, ...]
+    coverage: Coverage
+    rules_version: RulesVersion

@@ -1,0 +1,221 @@
+"""The contract of a protocol: one file says what we ask, how an answer is read, how a simulated device answers,
+and what must never be sent. All of it is pure: `net/` and `simulate/` own the sockets.
+
+A protocol file defines one subclass of `Protocol` and ends with `PROTOCOL = ThatClass()`; `scanner.protocols`
+finds it by its file, third parties through the entry-point group `lanveto.protocols`.
+
+Four groups of methods, each with a default that does nothing:
+
+* reading (every protocol): `read` turns one raw observation into fields, `mask` hides what must not be stored;
+* asking on a stream (HTTP, RTSP, …): `converse` yields `Ask`s and is sent the `Answer`s, one connection at a time;
+* asking by datagram (SADP, DHIP, …): `questions` and `recognise`;
+* being a device (`simulate/`): `services`, `greet`, `request_length`, `answer`, and `violation` for what no
+  polite scanner may ever send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from scanner.model import Observation, Reading, Recording, Transport
+
+Field = tuple[str, str]
+"""A channel of the closed vocabulary and the value read for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question on a stream."""
+
+    channel: str
+    """Raw channel under which the answer is recorded (also when nothing comes: silence is evidence)."""
+    request: str
+    """What was asked, as recordings say it: `GET /`, `OPTIONS`, `GetSystemDateAndTime`."""
+    payload: bytes
+    """The bytes to send; empty for a banner that is only read."""
+    limit: int = 65_536
+    """Bytes of answer that are read at the most."""
+    seconds: float = 5.0
+    """Time for the whole answer."""
+    port: int | None = None
+    """Another port of the same host, where the question belongs there (a redirect); None: this stream's port."""
+    tls: bool | None = None
+    """With `port`: whether TLS is spoken there; None: as this stream."""
+    keep: bool = True
+    """False: the answer steers the conversation but is not recorded (it has been recorded in another form)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for an `Ask`."""
+
+    data: bytes = b""
+    closed: bool = False
+    """The device closed the stream."""
+    truncated: bool = False
+    """The byte or time bound cut the answer short."""
+    error: str | None = None
+    """Why nothing came: `refused`, `reset`, `timeout`, `tls`, `unreachable`."""
+
+
+Conversation = Generator[Ask, Answer, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What a protocol is told about the stream it is offered."""
+
+    host: str
+    """Address literal of the device."""
+    port: int
+    tls: bool = False
+    heard: Sequence[Reading] = ()
+    """Everything the device has said so far, on all protocols."""
+    hints: frozenset[str] = frozenset()
+    """Makers that something heard so far points to; maker-specific questions need their maker here."""
+
+    def url_host(self) -> str:
+        """The host as it stands in a URL or `Host:` header: IPv6 in brackets, the port unless it is the default."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One discovery datagram."""
+
+    channel: str
+    """Raw channel under which answers are recorded."""
+    request: str
+    payload: bytes
+    port: int
+    """Destination port."""
+    groups: tuple[str, ...] = ()
+    """Multicast groups to ask; empty: not asked by multicast."""
+    broadcast: bool = False
+    unicast: bool = True
+    listen: tuple[int, ...] = ()
+    """Further local ports where answers arrive: devices that answer to the group or to a fixed port."""
+    join: tuple[str, ...] = ()
+    """Further groups to join on those ports."""
+    seconds: float = 3.0
+    """How long answers may take."""
+    repeat: int = 2
+    """How often the datagram is sent in one round."""
+    ttl: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One port of a simulated device."""
+
+    transport: Transport
+    port: int
+    tls: bool = False
+    groups: tuple[str, ...] = ()
+    """Multicast groups a datagram service listens to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a simulated device sends."""
+
+    data: bytes
+    close: bool = False
+    """Streams: close after sending."""
+    group: str | None = None
+    """Datagrams: answer to this multicast group (on the service's port) instead of to the sender."""
+    more: tuple[bytes, ...] = field(default_factory=tuple)
+    """Datagrams: further datagrams of the same answer."""
+
+
+class Protocol:
+    """One protocol; subclasses override what applies to them."""
+
+    name: ClassVar[str]
+    """Short and unique: `http`, `rtsp`, `sadp`."""
+    tier: ClassVar[int] = 2
+    """Politeness: 0 passive, 1 discovery datagrams, 2 one unauthenticated read, 3 the user's own secret."""
+    transport: ClassVar[Transport] = Transport.TCP
+    ports: ClassVar[tuple[int, ...]] = ()
+    """Where it is usually spoken; streams on these ports are offered to it, most telling first."""
+    tls_ports: ClassVar[tuple[int, ...]] = ()
+    """The same, inside TLS."""
+    channels: ClassVar[tuple[str, ...]] = ()
+    """The raw channels this protocol reads; each has one reader in the whole house."""
+    order: ClassVar[int] = 50
+    """Asking order: the most telling question has the lowest number."""
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def read(self, observation: Observation) -> Iterable[Field]:
+        """The fields of one raw observation of this protocol's channels.
+
+        Tolerant of fragments, of lower-cased text and of broken devices; never raises for hostile input.
+        """
+        return ()
+
+    def mask(self, observation: Observation) -> Observation:
+        """The observation without what a device gives away needlessly (salts, nonces, owner names, SSIDs)."""
+        return observation
+
+    # -- asking on a stream ----------------------------------------------------------------------------------
+
+    def converse(self, stream: Stream) -> Conversation:
+        """The questions for one open port; the caller keeps one connection at a time and enforces all bounds."""
+        return
+        yield  # a generator that asks nothing
+
+    def complete(self, data: bytes, ask: Ask) -> bool:
+        """Whether `data` is a whole answer to `ask`, so that nobody waits for more; False: read until the peer
+        closes or a bound is reached.
+        """
+        return False
+
+    # -- asking by datagram ----------------------------------------------------------------------------------
+
+    def questions(self, hints: frozenset[str] = frozenset()) -> Sequence[Question]:
+        """The discovery datagrams of tier 1, fresh for each call (message ids differ)."""
+        return ()
+
+    def recognise(self, data: bytes) -> str | None:
+        """The raw channel of a datagram that is an answer of this protocol (announcements included), or None.
+
+        Our own looped-back questions, and other people's, are not answers.
+        """
+        return None
+
+    # -- being a device --------------------------------------------------------------------------------------
+
+    def services(self, device: Recording) -> Sequence[Service]:
+        """The ports on which a device of this recording speaks this protocol."""
+        return ()
+
+    def greet(self, device: Recording, service: Service) -> bytes:
+        """What a simulated device says as soon as a stream is open; empty for most protocols."""
+        return b""
+
+    def request_length(self, data: bytes) -> int:
+        """Length of the first whole request in `data`, 0 while it is incomplete."""
+        return len(data)
+
+    def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
+        """The simulated device's answer as recorded (raw) or composed (fields); None: it is not asked this way."""
+        return None
+
+    def violation(self, request: bytes, service: Service) -> str | None:
+        """What is forbidden about a request of this protocol, or None; a device that hears one fails its test."""
+        return None
+
+
+def observed(device: Recording, *channels: str, port: int | None = None) -> Iterator[Observation]:
+    """The device's spoken observations of these channels (a trailing `*` is a prefix), in the order seen."""
+    for seen in device.observations:
+        if seen.silent or (port is not None and seen.port is not None and seen.port != port):
+            continue
+        for channel in channels:
+            if seen.channel == channel or (channel.endswith("*") and seen.channel.startswith(channel[:-1])):
+                yield seen
+                break
