@@ -158,7 +158,7 @@ def _recording(entry: object) -> Recording:
     if recording.behaviour is not None and recording.behaviour not in BEHAVIOURS:
         raise ValueError(f"behaviour: {recording.behaviour!r} is none of {', '.join(sorted(BEHAVIOURS))}")
     for number, seen in enumerate(recording.observations, 1):
-        if channels.find(seen.channel) is None:
+        if channels.find(seen.channel.lower()) is None:
             raise ValueError(f"observations[{number}].channel: {seen.channel!r} is not in the vocabulary")
         if seen.port is not None and not 0 <= seen.port <= 65535:
             raise ValueError(f"observations[{number}].port: {seen.port} is no port")

@@ -76,11 +76,12 @@ def read(observation: Observation) -> Iterator[Reading]:
     """All readings of one observation: itself, and the fields below it where it is a raw exchange."""
     if observation.silent:
         return
-    yield Reading(observation.channel, observation.value, observation)
-    protocol = reader(observation.channel)
+    name = observation.channel.lower()
+    yield Reading(name, observation.value, observation)
+    protocol = reader(name)
     if protocol is not None:
         for channel, value in protocol.read(observation):
-            yield Reading(channel, value, observation)
+            yield Reading(channel.lower(), value, observation)
 
 
 def read_all(recording: Recording) -> tuple[Reading, ...]:
