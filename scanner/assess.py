@@ -1,0 +1,116 @@
+"""From recordings to a report: identify, judge, count coverage. Pure, and the same for a scan, a file and an import."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from scanner.identify import identify
+from scanner.judge import judge
+from scanner.knowledge import Knowledge
+from scanner.model import Coverage, Device, Identity, Level, Method, Recording, Report, Scan
+from scanner.values import normal_mac
+
+STALE_DAYS = 180
+"""Rules and registry older than this are warned about."""
+RECORDER_KINDS = frozenset({"nvr", "dvr", "recorder"})
+
+BLIND_SPOTS: tuple[str, ...] = (
+    "cameras behind a recorder's own PoE ports",
+    "other VLANs and networks that were not named",
+    "devices that were switched off or asleep",
+    "cellular devices and isolated Wi-Fi clients",
+    "chips and modules inside devices of other makers",
+)
+"""What no network scan sees; printed with every report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """For whom and for which day a report judges."""
+
+    profiles: tuple[str, ...] = ()
+    as_of: datetime.date = datetime.date.min
+
+
+def key(recording: Recording) -> str:
+    """The device's stable key: its MAC without separators, else `ip-…`, else the recording's id."""
+    mac = normal_mac(recording.mac) if recording.mac else None
+    if mac is not None:
+        return mac.replace(":", "")
+    if recording.ip:
+        return "ip-" + recording.ip.replace(":", "-").replace(".", "-")
+    return recording.id
+
+
+def device(recording: Recording, knowledge: Knowledge, law: Law) -> Device:
+    """One recording, identified and judged."""
+    identity = identify(recording, knowledge)
+    verdicts = judge(identity, knowledge, profiles=law.profiles, as_of=law.as_of)
+    return Device(key=key(recording), recording=recording, identity=identity, verdicts=verdicts)
+
+
+def assess(
+    recordings: Iterable[Recording], knowledge: Knowledge, *, profiles: Sequence[str], as_of: datetime.date
+) -> tuple[Device, ...]:
+    """All recordings, identified and judged, in input order."""
+    law = Law(tuple(profiles), as_of)
+    return tuple(device(recording, knowledge, law) for recording in recordings)
+
+
+def named(identity: Identity) -> bool:
+    """Whether a report may say who made the device."""
+    return identity.manufacturer is not None and identity.level in {Level.LIKELY, Level.CONFIRMED}
+
+
+def coverage(
+    devices: Sequence[Device],
+    *,
+    addresses: int | None = None,
+    silent: Sequence[str] = (),
+    excluded: int = 0,
+    methods: Sequence[Method] = (),
+    warnings: Sequence[str] = (),
+) -> Coverage:
+    """The coverage block: what was asked, who answered, who could be named, and what nobody sees."""
+    unknown = tuple(shown(d) for d in devices if not named(d.identity) and shown(d) not in set(silent))
+    spots = list(BLIND_SPOTS)
+    recorders = sum(1 for d in devices if d.identity.kind in RECORDER_KINDS)
+    if recorders:
+        spots.insert(0, f"{recorders} recorder(s) found: cameras on their own ports or behind them answer no scan")
+    return Coverage(
+        addresses=len(devices) if addresses is None else addresses,
+        alive=len(devices),
+        identified=sum(1 for d in devices if named(d.identity)),
+        unknown=unknown,
+        silent=tuple(silent),
+        excluded=excluded,
+        methods=tuple(methods),
+        blind_spots=tuple(spots),
+        warnings=tuple(warnings),
+    )
+
+
+def shown(device: Device) -> str:
+    """How a list names a device: address, else MAC, else the recording's id."""
+    return device.recording.ip or device.recording.mac or device.recording.id
+
+
+def age_warnings(knowledge: Knowledge, today: datetime.date) -> tuple[str, ...]:
+    """Warnings about rules or a registry older than `STALE_DAYS` days."""
+    found = []
+    for what, text in (("rules", knowledge.version.rules_as_of), ("registry", knowledge.version.registry_as_of)):
+        try:
+            days = (today - datetime.date.fromisoformat(text)).days
+        except ValueError:
+            found.append(f"the age of the {what} is not known")
+            continue
+        if days > STALE_DAYS:
+            found.append(f"the {what} are as of {text}, {days} days old: update before you rely on them")
+    return tuple(found)
+
+
+def report(scan: Scan, devices: Sequence[Device], cover: Coverage, knowledge: Knowledge) -> Report:
+    """Everything an output needs."""
+    return Report(scan=scan, devices=tuple(devices), coverage=cover, rules_version=knowledge.version)

@@ -1,0 +1,139 @@
+"""The command `lanveto`: finds each subcommand by its file and turns every failure into a sentence and an exit code.
+
+Exit codes: 0 nothing at `--fail-on`; 1 findings at `--fail-on`, or a check that failed; 2 wrong usage or unreadable
+input; 3 the scan could not be completed; 70 internal error; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+import scanner
+from scanner.errors import LanvetoError
+
+EXIT_OK, EXIT_FINDINGS, EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERNAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 70, 130
+
+_ROOMS = frozenset({"main", "options", "progress"})  # files here that are not commands
+
+
+class _Commands(click.Group):
+    """Subcommands are the files of this folder; one is imported only when it is called, so `--help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        folder = [os.path.dirname(__file__)]  # noqa: PTH120 - pathlib would cost its import at every start
+        return sorted(m.name for m in pkgutil.iter_modules(folder) if m.name not in _ROOMS and m.name[0] != "_")
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = import_module(f"scanner.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, _SUMMARY.get(name, "")) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+
+_SUMMARY = {
+    "demo": "A simulated fleet, scanned for real: no root, no network.",
+    "explain": "Every byte, match and rule behind one answer.",
+    "identify": "Recordings in, makers and verdicts out: no network.",
+    "oui": "Look up and update the IEEE registry.",
+    "rules": "Validate, read and score vendors, fingerprints and policies.",
+    "scan": "Find the devices of a network, their makers, and what the law asks.",
+    "simulate": "Recordings as devices that answer on the wire.",
+}
+"""One line each, so that `lanveto --help` imports no command; a test compares them with the commands' own."""
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Begin with `lanveto demo`, then `lanveto scan --dry-run`. Not legal advice.",
+)
+@click.version_option(scanner.__version__, prog_name="lanveto")
+def cli() -> None:
+    """Who made the devices on this network, how do we know, and what does the law ask of us?"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code; no traceback reaches the user."""
+    sys.exit(run(argv))
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """The exit code of one command line."""
+    try:
+        code = cli.main(args=None if argv is None else list(argv), prog_name="lanveto", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else EXIT_OK
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.exceptions.Abort:
+        return EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except LanvetoError as error:
+        return _say(f"lanveto: {error}", error.exit_code)
+    except KeyboardInterrupt:
+        return _say("lanveto: interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has left (`| head`): there is nobody to tell, and nothing more to write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except MemoryError:
+        return _say("lanveto: out of memory; split the input into smaller files", EXIT_INTERNAL)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        return _say(f"lanveto: {error.strerror or error}{where}", EXIT_USAGE)
+    except Exception as error:  # noqa: BLE001 - the last door before the user
+        if os.environ.get("LANVETO_DEBUG"):
+            raise
+        place = _place(error)
+        return _say(
+            f"lanveto: internal error: {type(error).__name__}: {error} ({place}). Please report it; "
+            "LANVETO_DEBUG=1 shows more.",
+            EXIT_INTERNAL,
+        )
+
+
+def _place(error: BaseException) -> str:
+    """File and line where an unexpected error arose: what a bug report needs without a traceback."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return "unknown place"
+    last = frames[-1]
+    return f"{os.path.basename(last.filename)}:{last.lineno}"  # noqa: PTH119
+
+
+def _say(text: str, code: int) -> int:
+    click.echo(text, err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

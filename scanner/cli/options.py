@@ -1,0 +1,124 @@
+"""Options that several commands share, and the helpers behind them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from scanner.errors import UsageProblem
+from scanner.model import Action, Report
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def profile(command: F) -> F:
+    """`--profile P`, repeatable: what the organisation is."""
+    return click.option(
+        "--profile", "-p", "profiles", multiple=True, metavar="P",
+        help="What your organisation is (repeatable), e.g. us-federal-contractor; `lanveto rules list profiles`.",
+    )(command)
+
+
+def rules(command: F) -> F:
+    """`--rules DIR`, repeatable: overlays of the user's own."""
+    return click.option(
+        "--rules", "overlays", multiple=True, metavar="DIR",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="A folder of your own rules, laid over ours (repeatable).",
+    )(command)
+
+
+def as_of(command: F) -> F:
+    """`--as-of DATE`: judge by the law of that day."""
+    return click.option("--as-of", metavar="DATE", help="Judge by the law of this day (YYYY-MM-DD; default: today).")(
+        command
+    )
+
+
+def output(command: F) -> F:
+    """`--output FILE`."""
+    return click.option(
+        "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+        help="Write the result here instead of standard output.",
+    )(command)
+
+
+def fail_on(command: F) -> F:
+    """`--fail-on ACTION[,ACTION]`."""
+    return click.option(
+        "--fail-on", metavar="ACTION[,ACTION]",
+        help="Leave with exit code 1 where a verdict asks for one of these actions (remove, do-not-buy, …).",
+    )(command)
+
+
+def day(text: str | None) -> datetime.date:
+    """The day of `--as-of`, today without one. Raises `UsageProblem`."""
+    if text is None:
+        return datetime.datetime.now(tz=datetime.UTC).date()
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageProblem(f"--as-of {text}: is no date; write it as 2026-11-24") from error
+
+
+def actions(text: str | None, profiles: Sequence[str]) -> frozenset[Action]:
+    """The actions of `--fail-on`. Raises `UsageProblem`, also without a profile: nothing could ever fail then."""
+    if text is None:
+        return frozenset()
+    if not profiles:
+        raise UsageProblem(
+            "--fail-on needs --profile: without it no rule is known to bind you and no action is above `note`"
+        )
+    wanted: set[Action] = set()
+    for word in text.split(","):
+        try:
+            action = Action(word.strip())
+        except ValueError as error:
+            names = ", ".join(a for a in Action if a is not Action.NONE)
+            raise UsageProblem(f"--fail-on {word.strip()!r}: is no action; there are {names}") from error
+        if action is Action.NONE:
+            raise UsageProblem("--fail-on none: every clean network would fail; name an action")
+        wanted.add(action)
+    return frozenset(wanted)
+
+
+def failed(report: Report, wanted: frozenset[Action]) -> bool:
+    """Whether some verdict asks for one of the wanted actions."""
+    return any(verdict.action in wanted for device in report.devices for verdict in device.verdicts)
+
+
+def writable(path: Path | None) -> None:
+    """Check that a result can be written to `path`, before anything is sent. Raises `UsageProblem`."""
+    if path is None:
+        return
+    import os
+
+    folder = path.parent if str(path.parent) else Path()
+    if path.is_dir():
+        raise UsageProblem(f"--output {path}: is a folder; name a file in it")
+    if not folder.is_dir():
+        raise UsageProblem(f"--output {path}: the folder {folder} does not exist; make it first")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise UsageProblem(f"--output {path}: no permission to write there")
+
+
+def emit(text: str, path: Path | None) -> None:
+    """Write a result to a file (whole or not at all) or to standard output. Raises `UsageProblem`."""
+    if path is None:
+        click.echo(text, nl=not text.endswith("\n"))
+        return
+    if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
+        with path.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+        return
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageProblem(f"--output {path}: cannot be written: {error.strerror or error}") from error
