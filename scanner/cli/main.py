@@ -108,7 +108,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         return _say(f"lanveto: {error.strerror or error}{where}", EXIT_USAGE)
-    except Exception as error:  # noqa: BLE001 - the last door before the user
+    except Exception as error:
         if os.environ.get("LANVETO_DEBUG"):
             raise
         place = _place(error)

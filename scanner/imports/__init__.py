@@ -1,0 +1,1 @@
+"""Other tools' files as recordings: one importer per file."""

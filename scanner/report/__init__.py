@@ -1,0 +1,57 @@
+"""Every output format, found by its file: one file holds one format and ends with `FORMAT = ThatClass()`.
+
+A format knows the model and nothing else: it cannot reach the network, the rules or the store.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from functools import cache
+from importlib import import_module
+from typing import Protocol, runtime_checkable
+
+from scanner.errors import UsageProblem
+from scanner.model import Report
+
+_ROOMS = frozenset({"view"})  # files here that are not formats
+
+
+@runtime_checkable
+class Format(Protocol):
+    """One output format."""
+
+    name: str
+    """What `--format` takes."""
+
+    def render(self, report: Report) -> str:
+        """The whole report as text."""
+        ...
+
+
+@cache
+def formats() -> dict[str, Format]:
+    """All formats by name. Raises `UsageProblem` where two share a name."""
+    found: dict[str, Format] = {}
+    for info in pkgutil.iter_modules(__path__):
+        if info.name in _ROOMS or info.name.startswith("_"):
+            continue
+        entry = import_module(f"{__name__}.{info.name}").FORMAT
+        assert isinstance(entry, Format)
+        if entry.name in found:
+            raise UsageProblem(f"report/{info.name}.py: a second format is named {entry.name!r}")
+        found[entry.name] = entry
+    return dict(sorted(found.items()))
+
+
+def names() -> tuple[str, ...]:
+    """What `--format` may be, without importing any format: each file is named after its format."""
+    return tuple(sorted(i.name for i in pkgutil.iter_modules(__path__) if i.name not in _ROOMS and i.name[0] != "_"))
+
+
+def get(name: str) -> Format:
+    """The format of this name, importing only its file. Raises `UsageProblem` for an unknown one."""
+    if name not in names():
+        raise UsageProblem(f"--format {name}: is no format; there are {', '.join(names())}")
+    entry = import_module(f"{__name__}.{name}").FORMAT
+    assert isinstance(entry, Format)
+    return entry

@@ -1,0 +1,52 @@
+"""JSON: the whole report as one document, versioned; its schema is docs/report.schema.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from scanner.model import Coverage, Report, RulesVersion, Scan
+from scanner.report.jsonl import DeviceObject, device_object
+
+SCHEMA_VERSION = 1
+"""Grows when a field changes its meaning or goes; a new field does not change it."""
+
+
+class ReportObject(msgspec.Struct, frozen=True, kw_only=True):
+    """The document."""
+
+    schema: int
+    scan: Scan
+    coverage: Coverage
+    rules: RulesVersion
+    devices: tuple[DeviceObject, ...]
+
+
+class Json:
+    """`--format json`."""
+
+    name = "json"
+
+    def render(self, report: Report) -> str:
+        """The report, indented."""
+        document = ReportObject(
+            schema=SCHEMA_VERSION,
+            scan=report.scan,
+            coverage=report.coverage,
+            rules=report.rules_version,
+            devices=tuple(device_object(device) for device in report.devices),
+        )
+        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the document; docs/report.schema.json is this, and a test holds it."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "lanveto report",
+        **msgspec.json.schema(ReportObject),
+    }
+
+
+FORMAT = Json()

@@ -1,0 +1,117 @@
+"""What several formats say alike: the order of devices, one line of evidence, the coverage block in words.
+
+Everything a device said passes `one_line` before it is shown: no control, bidirectional or zero-width character
+of a hostile banner reaches a terminal.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable
+
+from scanner.model import ACTION_ORDER, Action, Device, Level, Match, Method, Report, Verdict
+from scanner.values import one_line, to_text
+
+SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
+
+
+def by_urgency(devices: Iterable[Device]) -> list[Device]:
+    """Strictest action first, then by level and address."""
+    levels = list(Level)
+    return sorted(
+        devices,
+        key=lambda d: (-ACTION_ORDER.index(d.action), -levels.index(d.identity.level), _address_order(d)),
+    )
+
+
+def _address_order(device: Device) -> tuple[int, int, str]:
+    try:
+        address = ipaddress.ip_address(device.recording.ip or "")
+    except ValueError:
+        return (9, 0, device.key)
+    return (address.version, int(address), device.key)
+
+
+def leading(device: Device) -> Verdict | None:
+    """The verdict with the strictest action; None without verdicts."""
+    return max(device.verdicts, key=lambda v: ACTION_ORDER.index(v.action), default=None)
+
+
+def heard(match: Match, width: int = 60) -> str:
+    """One match as `channel: "value"`, safe to print."""
+    parts = [f"{r.channel}: {one_line(to_text(r.value), width)}" for r in match.readings[:2]]
+    return " + ".join(parts) if parts else match.fingerprint
+
+
+def evidence_line(device: Device, width: int = 60) -> str:
+    """The strongest thing heard for the manufacturer, on one line; empty where nothing was."""
+    for match in device.identity.matches:
+        if match.manufacturer is None or match.manufacturer == device.identity.manufacturer:
+            return one_line(heard(match, width), width)
+    return one_line(device.identity.notes[0], width) if device.identity.notes else ""
+
+
+def maker(device: Device) -> str:
+    """The maker as a table shows it: the id where it may be said, with a mark where it is only possible."""
+    identity = device.identity
+    if identity.manufacturer is None or identity.level is Level.UNKNOWN:
+        return "unknown"
+    return identity.manufacturer if identity.level in SURE else f"{identity.manufacturer}?"
+
+
+def address(device: Device) -> str:
+    """The device's address, or its recording's id where it has none."""
+    return one_line(device.recording.ip or device.recording.id, 45)
+
+
+def summary_line(report: Report) -> str:
+    """The answer in one sentence; never "clear"."""
+    if not report.devices:
+        return "Nothing answered. That says nothing about devices that are off, hidden or elsewhere."
+    counts = Counter(d.action for d in report.devices)
+    findings = [f"{counts[a]} {a}" for a in reversed(ACTION_ORDER) if a is not Action.NONE and counts[a]]
+    sure = sum(1 for d in report.devices if d.identity.level in SURE)
+    text = f"{len(report.devices)} device(s), {sure} identified; "
+    return text + ("asked of you: " + ", ".join(findings) if findings else "no listed maker recognised") + "."
+
+
+def coverage_lines(report: Report) -> list[str]:
+    """The coverage block in words, one sentence a line."""
+    cover, scan = report.coverage, report.scan
+    lines = [
+        f"Coverage: {cover.addresses} asked, {cover.alive} alive, {cover.identified} identified, "
+        f"{len(cover.unknown)} unknown, {len(cover.silent)} silent"
+        + (f", {cover.excluded} excluded" if cover.excluded else "")
+        + "."
+    ]
+    if scan.interrupted:
+        lines.append("INTERRUPTED: only what was known by then is shown.")
+    lines.extend(f"NOT COMPLETED: {one_line(text, 300)}" for text in scan.failures)
+    for label, entries in (("Unknown", cover.unknown), ("Silent", cover.silent)):
+        if entries:
+            shown = ", ".join(one_line(e, 60) for e in entries[:12])
+            lines.append(f"{label}: {shown}" + (f" and {len(entries) - 12} more" if len(entries) > 12 else ""))
+    ran = [_method(m) for m in cover.methods if m.ran]
+    if ran:
+        lines.append("Methods: " + "; ".join(ran))
+    lines.extend(f"Not run: {m.name}: {m.note or 'no reason given'}" for m in cover.methods if not m.ran)
+    lines.extend(f"Warning: {one_line(text, 300)}" for text in cover.warnings)
+    if cover.blind_spots:
+        lines.append("No scan sees: " + "; ".join(cover.blind_spots) + ".")
+    if not scan.profiles:
+        lines.append(
+            "No profile given: no rule is known to bind you, every action is at most `note`. "
+            "Say what you are with --profile (`lanveto rules list profiles`)."
+        )
+    version = report.rules_version
+    lines.append(
+        f"Rules as of {version.rules_as_of}, registry as of {version.registry_as_of}; "
+        f"law as of {scan.law_as_of or 'today'}. Not legal advice."
+    )
+    return lines
+
+
+def _method(method: Method) -> str:
+    text = f"{method.name} ({method.hosts})"
+    return text + (f", {one_line(method.note, 120)}" if method.note else "")
