@@ -1,0 +1,164 @@
+"""`lanveto explain`: every byte, match and rule behind one answer."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scanner.cli import options
+
+if TYPE_CHECKING:
+    from scanner.knowledge import Knowledge
+    from scanner.model import Device, Match, Recording, Verdict
+
+
+@click.command("explain")
+@click.argument("key")
+@click.option(
+    "--from", "files", multiple=True, type=click.Path(path_type=Path, allow_dash=True), metavar="FILE",
+    help="Recordings to look in (repeatable); default: the last scan.",
+)
+@options.profile
+@options.rules
+@options.as_of
+def command(
+    key: str, files: tuple[Path, ...], profiles: tuple[str, ...], overlays: tuple[Path, ...], as_of: str | None
+) -> int:
+    """Tell one device's whole story: what was heard, what fits it, and which rules follow.
+
+    KEY is an IP address, a MAC address in any spelling, or a recording's id.
+
+    \b
+    Examples:
+      lanveto explain 192.0.2.42
+      lanveto explain 3c-ef-8c-11-22-33 --profile us-federal-contractor
+      lanveto explain dah-0042 --from cases.yaml
+    """
+    from scanner import assess, knowledge, recordings, state
+    from scanner.errors import UsageProblem
+
+    day = options.day(as_of)
+    pool: list[Recording] = []
+    if files:
+        for file in files:
+            loaded = recordings.load(file)
+            pool += loaded.recordings
+            for problem in loaded.problems:
+                click.echo(f"lanveto: {problem}", err=True)
+    else:
+        pool += state.load_last()
+    hits = find(pool, key)
+    if not hits:
+        known = ", ".join(r.ip or r.mac or r.id for r in pool[:8]) + (", …" if len(pool) > 8 else "")
+        raise UsageProblem(f"explain {key}: no device of that address, MAC or id; there are {known or 'none'}")
+    rules = knowledge.load(overlays)
+    for device in assess.assess(hits, rules, profiles=profiles, as_of=day):
+        click.echo("\n".join(story(device, rules, profiles)))
+    return 0
+
+
+def find(pool: Sequence[Recording], key: str) -> list[Recording]:
+    """The recordings of this address, MAC or id."""
+    from scanner.assess import key as key_of
+    from scanner.values import normal_mac
+
+    mac = normal_mac(key)
+    return [
+        r
+        for r in pool
+        if key in {r.id, r.ip, key_of(r), *r.addresses} or (mac is not None and r.mac and normal_mac(r.mac) == mac)
+    ]
+
+
+def story(device: Device, rules: Knowledge, profiles: Sequence[str]) -> Iterable[str]:
+    """The lines of one device's story, safe to print."""
+    from scanner.model import Level
+    from scanner.values import one_line, to_text
+
+    identity, recording = device.identity, device.recording
+    yield f"{recording.id}  {recording.ip or ''}  {recording.mac or ''}".rstrip()
+    yield ""
+    yield "Who made it"
+    if identity.manufacturer and identity.level is not Level.UNKNOWN:
+        yield f"  {identity.manufacturer}: {identity.level} ({identity.confidence:.0%})"
+    else:
+        yield "  unknown. That is not the same as clear: see what was heard below."
+    for label in ("brand", "kind", "model", "firmware", "serial"):
+        value = getattr(identity, label)
+        if value:
+            yield f"  {label}: {one_line(value, 100)}"
+    for note in identity.notes:
+        yield from _wrapped(f"note: {one_line(note, 400)}")
+    yield ""
+    yield "How we know"
+    if not identity.matches:
+        yield "  no fingerprint fits what was heard"
+    for match in identity.matches:
+        yield from _match(match, rules)
+    if identity.conflicts:
+        yield ""
+        yield "What speaks against it"
+        for match in identity.conflicts:
+            yield from _match(match, rules)
+    yield ""
+    yield "What the law asks"
+    if not device.verdicts:
+        yield "  no rule names this maker" if identity.manufacturer else "  nothing can be said about an unknown maker"
+    for verdict in device.verdicts:
+        yield from _verdict(verdict)
+    if device.verdicts and not profiles:
+        yield "  No profile given: nothing is known to bind you (--profile; `lanveto rules list profiles`)."
+    yield ""
+    yield "Everything heard"
+    for seen in recording.observations:
+        where = f" port {seen.port}" if seen.port is not None else ""
+        asked = f" after {one_line(seen.request, 60)}" if seen.request else ""
+        if seen.silent:
+            yield f"  {seen.channel}{where}{asked}: no answer"
+            continue
+        yield f"  {seen.channel}{where}{asked}{' (TLS)' if seen.tls else ''}{' (cut)' if seen.truncated else ''}:"
+        text = to_text(seen.value)
+        lines = text.splitlines() or [""]
+        for line in lines[:40]:
+            yield f"    | {one_line(line, 200)}"
+        if len(lines) > 40:
+            yield f"    … {len(lines) - 40} more lines"
+    yield ""
+
+
+def _match(match: Match, rules: Knowledge) -> Iterable[str]:
+    from scanner.values import one_line, to_text
+
+    says = match.manufacturer or (f"brand {match.brand}" if match.brand else "no maker")
+    shared = f", shared with {', '.join(match.shared_with)}" if match.shared_with else ""
+    yield f"  {match.fingerprint} ({match.grade}{shared}; {match.family}) says {says}"
+    for reading in match.readings:
+        where = f" port {reading.observation.port}" if reading.observation.port is not None else ""
+        yield f"    {reading.channel}{where}: {one_line(to_text(reading.value), 200)}"
+    for source in sources(match.fingerprint, rules)[:2]:
+        yield f"    seen in: {source}"
+
+
+def sources(fingerprint: str, rules: Knowledge) -> tuple[str, ...]:
+    """Where the strings of a fingerprint were published; empty for the registry's own evidence."""
+    for known in rules.fingerprints:
+        if known.id == fingerprint:
+            return tuple(known.source)
+    return ()
+
+
+def _verdict(verdict: Verdict) -> Iterable[str]:
+    binds = {True: "binds you", False: "does not bind you", None: "not known whether it binds you"}[verdict.binds_you]
+    yield f"  {verdict.action}: {verdict.title} [{verdict.policy}; {verdict.effect}; {binds}]"
+    for step in verdict.path:
+        yield from _wrapped(step, 4)
+    yield from _wrapped(verdict.because, 4)
+    yield f"    {verdict.citation or 'citation not verified'}" + (f"; {verdict.source}" if verdict.source else "")
+
+
+def _wrapped(text: str, indent: int = 2) -> list[str]:
+    return textwrap.wrap(text, 108, initial_indent=" " * indent, subsequent_indent=" " * indent)

@@ -1,0 +1,83 @@
+"""`lanveto identify`: recordings in, makers and verdicts out; sends nothing."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+import scanner
+from scanner.cli import options
+
+
+@click.command("identify")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True), metavar="FILE...")
+@options.profile
+@options.rules
+@options.as_of
+@click.option("--format", "format_", default="table", show_default=True, metavar="F", help="table, json or jsonl.")
+@options.output
+@options.fail_on
+def command(
+    files: tuple[Path, ...],
+    profiles: tuple[str, ...],
+    overlays: tuple[Path, ...],
+    as_of: str | None,
+    format_: str,
+    output: Path | None,
+    fail_on: str | None,
+) -> int:
+    """Tell who made the devices of recordings, without a network.
+
+    FILE is YAML or JSON Lines (docs/recordings.md); `-` is standard input. One broken entry is named and the rest
+    is done; the exit code is then 2.
+
+    \b
+    Examples:
+      lanveto identify camera.yaml
+      lanveto identify --profile us-federal-contractor --format jsonl scans/*.yaml
+      lanveto identify --as-of 2020-01-01 --profile us-federal-contractor old.yaml
+    """
+    from scanner import assess, knowledge, report
+    from scanner.errors import InputProblem
+    from scanner.model import Recording, Scan
+    from scanner.recordings import load
+
+    renderer = report.get(format_)
+    wanted = options.actions(fail_on, profiles)
+    day = options.day(as_of)
+    options.writable(output)
+    started = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    known = knowledge.load(overlays)
+    recordings: list[Recording] = []
+    problems: list[str] = []
+    for file in files:
+        try:
+            loaded = load(file)
+        except InputProblem as problem:
+            problems.append(str(problem))
+            continue
+        recordings += loaded.recordings
+        problems += [str(problem) for problem in loaded.problems]
+    devices = assess.assess(recordings, known, profiles=profiles, as_of=day)
+    scan = Scan(
+        id=str(uuid.uuid4()),
+        started=started,
+        finished=datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        targets=tuple(str(file) for file in files),
+        profiles=profiles,
+        law_as_of=day.isoformat(),
+        version=scanner.__version__,
+        failures=tuple(problems),
+    )
+    today = datetime.now(tz=UTC).date()
+    cover = assess.coverage(devices, warnings=assess.age_warnings(known, today))
+    result = assess.report(scan, devices, cover, known)
+    options.emit(renderer.render(result), output)
+    for problem_text in problems:
+        click.echo(f"lanveto: {problem_text}", err=True)
+    if problems:
+        return 2
+    return 1 if options.failed(result, wanted) else 0

@@ -1,0 +1,46 @@
+"""The last scan's recordings, kept so that `lanveto explain` can tell any answer's whole story later.
+
+One file, mode 0600, in `$XDG_STATE_HOME/lanveto` (default `~/.local/state/lanveto`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from scanner.errors import InputProblem
+from scanner.model import Recording
+from scanner.recordings import load, to_json
+
+NAME = "last-scan.jsonl"
+
+
+def folder() -> Path:
+    """Where lanveto keeps its state; may not exist yet."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "lanveto"
+
+
+def save_last(recordings: Sequence[Recording]) -> str | None:
+    """Keep the recordings of a finished scan; returns why that failed, or None. A scan never fails for it."""
+    target = folder() / NAME
+    part = target.with_suffix(f".{os.getpid()}.part")
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.writelines(to_json(recording) + b"\n" for recording in recordings)
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        return f"{target}: {error.strerror or error}"
+    return None
+
+
+def load_last() -> tuple[Recording, ...]:
+    """The recordings of the last scan. Raises `InputProblem` where there is none."""
+    path = folder() / NAME
+    if not path.exists():
+        raise InputProblem("no scan is remembered on this account; name a recording with --from FILE")
+    return load(path).recordings
