@@ -5,6 +5,7 @@ One file, mode 0600, in `$XDG_STATE_HOME/lanveto` (default `~/.local/state/lanve
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +34,8 @@ def save_last(recordings: Sequence[Recording]) -> str | None:
             file.writelines(to_json(recording) + b"\n" for recording in recordings)
         part.replace(target)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         return f"{target}: {error.strerror or error}"
     return None
 

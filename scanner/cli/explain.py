@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 @click.command("explain")
 @click.argument("key")
 @click.option(
-    "--from", "files", multiple=True, type=click.Path(path_type=Path, allow_dash=True), metavar="FILE",
+    "--from",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
     help="Recordings to look in (repeatable); default: the last scan.",
 )
 @options.profile

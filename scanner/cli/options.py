@@ -18,7 +18,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 def profile(command: F) -> F:
     """`--profile P`, repeatable: what the organisation is."""
     return click.option(
-        "--profile", "-p", "profiles", multiple=True, metavar="P",
+        "--profile",
+        "-p",
+        "profiles",
+        multiple=True,
+        metavar="P",
         help="What your organisation is (repeatable), e.g. us-federal-contractor; `lanveto rules list profiles`.",
     )(command)
 
@@ -26,7 +30,10 @@ def profile(command: F) -> F:
 def rules(command: F) -> F:
     """`--rules DIR`, repeatable: overlays of the user's own."""
     return click.option(
-        "--rules", "overlays", multiple=True, metavar="DIR",
+        "--rules",
+        "overlays",
+        multiple=True,
+        metavar="DIR",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         help="A folder of your own rules, laid over ours (repeatable).",
     )(command)
@@ -42,7 +49,10 @@ def as_of(command: F) -> F:
 def output(command: F) -> F:
     """`--output FILE`."""
     return click.option(
-        "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+        "--output",
+        "-o",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
         help="Write the result here instead of standard output.",
     )(command)
 
@@ -50,7 +60,8 @@ def output(command: F) -> F:
 def fail_on(command: F) -> F:
     """`--fail-on ACTION[,ACTION]`."""
     return click.option(
-        "--fail-on", metavar="ACTION[,ACTION]",
+        "--fail-on",
+        metavar="ACTION[,ACTION]",
         help="Leave with exit code 1 where a verdict asks for one of these actions (remove, do-not-buy, …).",
     )(command)
 

@@ -68,7 +68,9 @@ def show_(name: str, overlays: tuple[Path, ...]) -> int:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @options.rules
 @click.option("--heard-by", type=click.Choice(["default"]), help="Score only what a default scan can hear.")
-@click.option("--leave-out", type=click.Choice(["brand", "source"]), help="Drop what was learned from each, then score it.")
+@click.option(
+    "--leave-out", type=click.Choice(["brand", "source"]), help="Drop what was learned from each, then score it."
+)
 def eval_(files: tuple[Path, ...], overlays: tuple[Path, ...], heard_by: str | None, leave_out: str | None) -> int:
     """Score recordings that carry a truth: recall, false accusations, honest unknowns, calibration, every miss."""
     from scanner import knowledge

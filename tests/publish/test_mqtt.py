@@ -1,0 +1,241 @@
+"""The MQTT sink against a real mosquitto on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import aiomqtt
+import pytest
+from msgspec.structs import replace
+
+from scanner.errors import ScanIncomplete, UsageProblem
+from scanner.model import Action, Device, Report
+from scanner.publish.mqtt import Broker, broker, closed, messages, publish, segment
+
+pytestmark = pytest.mark.xdist_group("mosquitto")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _mosquitto() -> str:
+    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+    assert found, "mosquitto is missing: apt-get install mosquitto (make test does it as root)"
+    return found
+
+
+def _start(config: str, folder: Path, port: int) -> subprocess.Popen[bytes]:
+    path = folder / "mosquitto.conf"
+    path.write_text(config)
+    process = subprocess.Popen([_mosquitto(), "-c", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return process
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError("mosquitto did not start")
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[int]:
+    """A broker of our own; only the user `probe` may publish."""
+    port = _free_port()
+    passwords = tmp_path / "passwords"
+    passwd = shutil.which("mosquitto_passwd") or "/usr/bin/mosquitto_passwd"
+    subprocess.run([passwd, "-b", "-c", str(passwords), "probe", "secret"], check=True, capture_output=True)
+    passwords.chmod(0o644)
+    tmp_path.chmod(0o755)
+    process = _start(
+        f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\nuser root\n", tmp_path, port
+    )
+    yield port
+    process.terminate()
+    process.wait(10)
+
+
+def _target(port: int, password: str = "secret") -> Broker:
+    return broker(f"mqtt://probe@127.0.0.1:{port}/site/lanveto", password=password)
+
+
+async def _held(port: int) -> dict[str, dict[str, object]]:
+    """Everything retained, as a fresh subscriber sees it."""
+    found: dict[str, dict[str, object]] = {}
+    async with aiomqtt.Client("127.0.0.1", port, username="probe", password="secret") as client:
+        await client.subscribe("site/#")
+        try:
+            async with asyncio.timeout(1.0):
+                async for message in client.messages:
+                    assert isinstance(message.payload, bytes)
+                    found[str(message.topic)] = json.loads(message.payload)
+        except TimeoutError:
+            pass
+    return found
+
+
+def test_state_findings_and_summary_are_retained(mosquitto: int, make_report: Callable[..., Report]) -> None:
+    asyncio.run(publish(make_report(), _target(mosquitto)))
+    held = asyncio.run(_held(mosquitto))
+    device = "site/lanveto/hq/3cef8c112233"
+    assert set(held) == {
+        "site/lanveto/status",
+        "site/lanveto/hq/summary",
+        f"{device}/state",
+        f"{device}/finding/us-889-a1b",
+    }
+    finding = held[f"{device}/finding/us-889-a1b"]
+    assert finding["action"] == "remove"
+    assert finding["schema"] == 1
+    assert finding["scan"] == "scan-1"
+    assert held["site/lanveto/status"]["state"] == "completed"
+    assert held["site/lanveto/hq/summary"]["actions"]["remove"] == 1  # type: ignore[index]
+
+
+def test_a_scan_clears_what_it_closed_and_nothing_else(
+    mosquitto: int, make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    other = make_device(mac="aa:bb:cc:00:00:01", id_="other")
+    asyncio.run(publish(make_report(make_device(), other), _target(mosquitto)))
+    # The first device is seen again without its finding; the other one is switched off.
+    asyncio.run(publish(make_report(make_device(action=None)), _target(mosquitto)))
+    held = asyncio.run(_held(mosquitto))
+    assert "site/lanveto/hq/3cef8c112233/finding/us-889-a1b" not in held
+    assert "site/lanveto/hq/aabbcc000001/finding/us-889-a1b" in held
+
+
+def test_an_incomplete_scan_clears_nothing(
+    make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    topic = "p/hq/3cef8c112233/finding/us-889-a1b"
+    assert closed(make_report(make_device(action=None)), "p", {topic}) == [topic]
+    assert closed(make_report(make_device(action=None), interrupted=True), "p", {topic}) == []
+    assert closed(make_report(make_device(action=None), failures=("x",)), "p", {topic}) == []
+
+
+def test_no_finding_topic_for_action_none(
+    make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    assert not [t for t in messages(make_report(make_device(action=Action.NONE)), "p") if "/finding/" in t]
+
+
+def test_topics_are_ascii_and_cannot_be_broken_out_of(
+    make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    assert segment("a/+#é\x00") == "a_____"
+    device = replace(make_device(), key="../+/#")
+    assert all(
+        t.startswith("p/hq_1/") or t == "p/hq_1/summary" for t in messages(make_report(device, site="hq/1"), "p")
+    )
+    assert not [t for t in messages(make_report(device), "p") if "+" in t or "#" in t]
+
+
+def test_a_broker_that_is_down_or_refuses_is_named(mosquitto: int, make_report: Callable[..., Report]) -> None:
+    with pytest.raises(ScanIncomplete, match=r"mqtt://127\.0\.0\.1:\d+/p.*not published|not published.*mqtt://"):
+        asyncio.run(publish(make_report(), broker(f"mqtt://127.0.0.1:{_free_port()}/p")))
+    with pytest.raises(ScanIncomplete, match="not published"):
+        asyncio.run(publish(make_report(), _target(mosquitto, password="wrong")))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_tls_with_a_client_certificate(tmp_path: Path, make_report: Callable[..., Report]) -> None:
+    def run(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=tmp_path)
+
+    new = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
+    run(*new, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test CA")
+    for name in ("server", "client"):
+        run(
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            f"{name}.key",
+            "-out",
+            f"{name}.csr",
+            "-subj",
+            f"/CN={name}",
+        )
+        (tmp_path / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
+        run(
+            "x509",
+            "-req",
+            "-in",
+            f"{name}.csr",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-out",
+            f"{name}.pem",
+            "-extfile",
+            "ext",
+        )
+    for file in tmp_path.iterdir():
+        file.chmod(0o644)
+    port = _free_port()
+    process = _start(
+        f"listener {port} 127.0.0.1\ncafile {tmp_path}/ca.pem\ncertfile {tmp_path}/server.pem\n"
+        f"keyfile {tmp_path}/server.key\nrequire_certificate true\nallow_anonymous true\nuser root\n",
+        tmp_path,
+        port,
+    )
+    try:
+        url = f"mqtts://127.0.0.1:{port}/p"
+        ca, certificate, key = (tmp_path / name for name in ("ca.pem", "client.pem", "client.key"))
+        assert asyncio.run(publish(make_report(), broker(url, ca=ca, certificate=certificate, key=key))) == 4
+        with pytest.raises(ScanIncomplete):
+            asyncio.run(publish(make_report(), broker(url, ca=ca)))
+        with pytest.raises(ScanIncomplete):
+            asyncio.run(publish(make_report(), broker(url, certificate=certificate, key=key)))
+        gc.collect()  # the MQTT library leaves the sockets of refused handshakes to the collector
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://h/p", "mqtt://"),
+        ("mqtt://u:secret@h/p", "process list"),
+        ("mqtt:///p", "no host"),
+        ("mqtt://h:x/p", "Port|port"),
+        ("mqtt://h/a/+/b", "wildcard"),
+    ],
+)
+def test_addresses_that_cannot_be_used(url: str, reason: str) -> None:
+    with pytest.raises(UsageProblem, match=reason) as caught:
+        broker(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_address_parts(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("s3cret\n")
+    found = broker("mqtts://us%40er@[::1]", password_file=secret)
+    assert (found.host, found.port, found.prefix, found.user, found.password) == (
+        "::1",
+        8883,
+        "lanveto",
+        "us@er",
+        "s3cret",
+    )
+    with pytest.raises(UsageProblem, match="belong together"):
+        broker("mqtts://h", certificate=secret)
+    with pytest.raises(UsageProblem, match="mqtts"):
+        broker("mqtt://h", ca=secret)

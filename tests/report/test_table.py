@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from scanner.model import Action, Device, Level, Report
+from scanner.report.table import FORMAT
+
+
+def test_coverage_stands_above_the_table_and_findings_below(make_report: Callable[..., Report]) -> None:
+    text = FORMAT.render(make_report())
+    lines = text.splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("address"))
+    above, row = "\n".join(lines[:head]), lines[head + 2]
+    assert "254 asked, 1 alive, 1 identified, 1 unknown, 1 silent" in above
+    assert "Not run: syn: needs root" in above
+    assert "Warning: the registry is 200 days old" in above
+    assert "No scan sees" in above
+    for word in ("192.0.2.42", "3c:ef:8c:11:22:33", "dahua", "lorex", "NR900", "confirmed", "remove", "us-889-a1b"):
+        assert word in row
+    assert "evidence indicates made by Dahua" in text
+
+
+def test_strictest_action_first(make_report: Callable[..., Report], make_device: Callable[..., Device]) -> None:
+    calm = make_device(ip="192.0.2.1", mac=None, action=None, manufacturer="axis")
+    text = FORMAT.render(make_report(calm, make_device()))
+    assert text.index("192.0.2.42") < text.index("192.0.2.1 ")
+
+
+def test_a_possible_maker_is_not_named_as_sure(
+    make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    text = FORMAT.render(make_report(make_device(level=Level.POSSIBLE, action=Action.INVESTIGATE)))
+    assert "dahua?" in text
+
+
+def test_nothing_answered_is_not_all_clear(
+    make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    from msgspec.structs import replace
+
+    text = FORMAT.render(replace(make_report(), devices=()))
+    assert "Nothing answered" in text
+    assert "clear" not in text.replace("not the same as clear", "")
+
+
+def test_no_profile_asks_for_one(make_report: Callable[..., Report]) -> None:
+    from msgspec.structs import replace
+
+    report = make_report()
+    assert "--profile" in FORMAT.render(replace(report, scan=replace(report.scan, profiles=())))
+
+
+def test_interruption_and_failures_are_loud(make_report: Callable[..., Report]) -> None:
+    text = FORMAT.render(make_report(interrupted=True, failures=("eth0 went down",)))
+    assert "INTERRUPTED" in text
+    assert "NOT COMPLETED: eth0 went down" in text
+
+
+def test_hostile_text_cannot_reach_the_terminal(
+    make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    text = FORMAT.render(make_report(make_device(model="\x1b[2J\u202eevil", value="a\r\nb\x07\x1b]0;t\x07")))
+    assert not set(text) & set("\x1b\x07\r\u202e")

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scanner import state
+from scanner.errors import InputProblem
+from scanner.model import Recording
+
+
+def test_the_last_scan_comes_back_and_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with pytest.raises(InputProblem, match="--from"):
+        state.load_last()
+    assert state.save_last([Recording(id="a", ip="192.0.2.1")]) is None
+    assert state.load_last() == (Recording(id="a", ip="192.0.2.1"),)
+    assert (tmp_path / "lanveto" / state.NAME).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_scan_survives_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lanveto").write_text("a file where a folder should be")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert state.save_last([]) is not None

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanner.values import from_bytes, normal_mac, one_line, to_bytes, to_text
+
+
+@given(st.binary(max_size=300))
+def test_bytes_come_back(data: bytes) -> None:
+    assert to_bytes(from_bytes(data)) == data
+
+
+def test_text_stays_text_and_bytes_become_hex() -> None:
+    assert from_bytes(b"HTTP/1.1 200 OK\r\n") == "HTTP/1.1 200 OK\r\n"
+    assert from_bytes(b"\x00\x01") == "hex:0001"
+    assert from_bytes(b"hex:lie") == "hex:" + b"hex:lie".hex()
+
+
+def test_latin1_is_read_when_utf8_fails() -> None:
+    assert to_text("hex:e9") == "é"
+    assert to_text("hex:zz") == "hex:zz"
+
+
+def test_mac_spellings() -> None:
+    for text in ("3C-EF-8C-11-22-33", "3cef.8c11.2233", "3cef8c112233", " 3c:ef:8c:11:22:33 "):
+        assert normal_mac(text) == "3c:ef:8c:11:22:33"
+    assert normal_mac("3c:ef:8c:11:22") is None
+    assert normal_mac("realm") is None
+
+
+@given(st.text(max_size=200))
+def test_one_line_is_safe_to_print(text: str) -> None:
+    shown = one_line(text, 80)
+    assert len(shown) <= 80
+    assert all(c.isprintable() or c == " " or ord(c) > 0x9F for c in shown)
+    assert not set(shown) & set("\x1b\r\n\u202e\u200b")
+
+
+def test_terminal_escapes_are_shown_not_run() -> None:
+    assert one_line("\x1b[2Jgone\u202e") == "\\x1b[2Jgone\\u202e"
