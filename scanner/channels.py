@@ -56,8 +56,10 @@ def _table() -> dict[str, Channel]:
         ("http.favicon.md5", TCP, "favicon"),
         *((f"tls.{n}", TCP, "tls") for n in ("subject", "issuer", "san", "sha256")),
         *((f"rtsp.{n}", TCP, "rtsp") for n in ("status", "header.*", "path", "sdp")),
-        *((f"onvif.{n}", TCP, "onvif") for n in
-          ("scopes", "types", "xaddrs", "device_information", "datetime", "fault")),
+        *(
+            (f"onvif.{n}", TCP, "onvif")
+            for n in ("scopes", "types", "xaddrs", "device_information", "datetime", "fault")
+        ),
         ("soap.namespaces", TCP, "onvif"),
         ("wsdiscovery.epr", UDP, "onvif"),
         ("sadp.*", UDP, "sadp"),
@@ -77,14 +79,19 @@ def _table() -> dict[str, Channel]:
         ("tcp.open", TCP, "ports"),
         ("dhcp.vendor_class", UDP, "dhcp"),
         ("dhcp.hostname", UDP, "dhcp"),
+        ("dhcp.parameters", UDP, "dhcp"),
         ("lldp.sysname", L2, "lldp"),
         ("lldp.sysdescr", L2, "lldp"),
         ("lldp.portdescr", L2, "lldp"),
+        ("lldp.med.*", L2, "lldp"),
         ("cdp.platform", L2, "cdp"),
+        ("cdp.software", L2, "cdp"),
+        ("cdp.deviceid", L2, "cdp"),
         ("netbios.name", UDP, "netbios"),
         ("nmap.service", TCP, "nmap"),
         # Fields that the readers below the raw channels bring; one reader, one prefix.
         ("sip.header.*", UDP, "sip"),
+        ("sip.gb28181.*", UDP, "sip"),
         ("xm.*", UDP, "xm"),
         ("tplink.*", UDP, "tplink"),
         ("snmp.oid.*", UDP, "snmp"),

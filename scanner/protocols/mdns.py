@@ -1,0 +1,128 @@
+"""Multicast DNS and DNS-SD (RFC 6762, 6763; UDP 5353): which services a device offers, under which names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from scanner.model import Observation, Transport
+from scanner.protocols.base import Field, Protocol
+from scanner.protocols.fields import bounded, bytes_of, stated_mac, text_of
+
+if TYPE_CHECKING:
+    import dns.name
+
+PORT = 5353
+GROUP = "224.0.0.251"
+
+_MAX_RECORDS = 200
+_PTR, _TXT, _SRV, _A, _AAAA = 12, 16, 33, 1, 28
+_ENUMERATION = "_services._dns-sd._udp."
+_TXT_MAC = re.compile(r"^(?:macaddress|mac|mac_address)=([0-9a-f:.\-]{12,17})$", re.I)
+_WORKSTATION = re.compile(r"\[([0-9a-f]{2}(?::[0-9a-f]{2}){5})\]\._workstation\._tcp", re.I)
+_SERVICE = re.compile(r"(?<![\w-])_[\w-]{1,32}\._(?:tcp|udp)(?:\.local)?\.?", re.I)
+
+
+class Mdns(Protocol):
+    """Reads answers and announcements."""
+
+    name = "mdns"
+    tier = 1
+    transport = Transport.UDP
+    ports: ClassVar[tuple[int, ...]] = (PORT,)
+    channels: ClassVar[tuple[str, ...]] = ("mdns.response", "mdns.txt", "mdns.name")
+    order = 41
+
+    def read(self, observation: Observation) -> Iterable[Field]:
+        """`mdns.service`, `mdns.name` (instances and hosts), `mdns.txt` (one `key=value` each), and a stated `mac`."""
+        channel = observation.channel.lower()
+        if channel != "mdns.response":
+            return bounded(_macs([(channel, text_of(observation))], only_macs=True))
+        if observation.value.startswith("hex:"):
+            return bounded(_macs(_message(bytes_of(observation))))
+        return bounded(_macs(_text(text_of(observation))))
+
+
+def _macs(fields: Iterable[Field], *, only_macs: bool = False) -> Iterator[Field]:
+    for channel, value in fields:
+        if not only_macs:
+            yield channel, value
+        found = None
+        if channel == "mdns.txt":
+            found = _TXT_MAC.match(value.strip()[:64])
+        elif channel == "mdns.name":
+            found = _WORKSTATION.search(value[:512])
+        mac = stated_mac(found[1]) if found else None
+        if mac:
+            yield "mac", mac
+
+
+def _message(data: bytes) -> list[Field]:
+    """The fields of a DNS message; what stands before the first broken record where it is broken."""
+    import dns.exception
+    import dns.rdata
+    import dns.wire
+
+    fields: list[Field] = []
+    try:
+        parser = dns.wire.Parser(data)
+        _ident, flags, questions, *sections = parser.get_struct("!HHHHHH")
+        if not flags & 0x8000:  # a question, perhaps our own
+            return []
+        for _ in range(min(questions, _MAX_RECORDS)):
+            parser.get_name()
+            parser.get_struct("!HH")
+        for _ in range(min(sum(sections), _MAX_RECORDS)):
+            owner = _name(parser.get_name())
+            kind, class_, _ttl, length = parser.get_struct("!HHIH")
+            if kind not in {_PTR, _TXT, _SRV, _A, _AAAA}:
+                parser.get_bytes(length)
+                continue
+            with parser.restrict_to(length):
+                # The top bit of the class is "flush your cache" here (RFC 6762, 10.2).
+                rdata = dns.rdata.from_wire_parser(class_ & 0x7FFF, kind, parser)
+            fields.extend(_record(owner, kind, rdata))
+    except (dns.exception.DNSException, ValueError, IndexError, NotImplementedError):
+        pass
+    return fields
+
+
+def _record(owner: str, kind: int, rdata: object) -> Iterator[Field]:
+    if kind == _PTR:
+        target = _name(rdata.target)  # type: ignore[attr-defined]
+        if owner.lower().startswith(_ENUMERATION):
+            yield "mdns.service", target
+        elif owner.startswith("_"):
+            yield "mdns.service", owner
+            yield "mdns.name", target
+    elif kind == _TXT:
+        for string in rdata.strings:  # type: ignore[attr-defined]
+            yield "mdns.txt", string.decode("utf-8", "replace")
+    elif kind == _SRV:
+        yield "mdns.name", owner
+        yield "mdns.name", _name(rdata.target)  # type: ignore[attr-defined]
+    else:
+        yield "mdns.name", owner
+
+
+def _name(name: dns.name.Name) -> str:
+    return ".".join(label.decode("utf-8", "replace") for label in name.labels)
+
+
+def _text(text: str) -> Iterator[Field]:
+    """Pieces as people write them down: service types, `key=value`, instance names."""
+    for line in text.splitlines():
+        piece = line.strip()[:1024]
+        service = _SERVICE.search(piece)
+        if service:
+            yield "mdns.service", service[0]
+            if service.start():
+                yield "mdns.name", piece
+        elif "=" in piece:
+            yield "mdns.txt", piece
+        elif piece:
+            yield "mdns.name", piece
+
+
+PROTOCOL = Mdns()

@@ -1,0 +1,83 @@
+"""NetBIOS node status (RFC 1002, 4.2.18; UDP 137): the names of a file service (recorders have one), and its MAC."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from scanner.model import Observation, Transport
+from scanner.protocols.base import Field, Protocol
+from scanner.protocols.fields import bounded, bytes_of, packed_mac, stated_mac, text_of
+
+PORT = 137
+
+_LINE = re.compile(r"^\s{0,16}([^\s<>=:][^<>=:]{0,14}?)\s{0,16}<[0-9a-f]{2}>", re.I)
+_MAC = re.compile(r"mac[ _]?(?:address)?\s{0,8}[=:]\s{0,8}([0-9a-f]{2}(?:[:-][0-9a-f]{2}){5})", re.I)
+
+
+class Nbns(Protocol):
+    """Reads node status answers."""
+
+    name = "nbns"
+    tier = 1
+    transport = Transport.UDP
+    ports: ClassVar[tuple[int, ...]] = (PORT,)
+    channels: ClassVar[tuple[str, ...]] = ("nbns.response",)
+    order = 45
+
+    def read(self, observation: Observation) -> Iterable[Field]:
+        """`netbios.name` of every name, and `mac` unless it is all zeros (Samba)."""
+        if observation.value.startswith("hex:"):
+            return bounded(_status(bytes_of(observation)))
+        return bounded(_listing(text_of(observation)))
+
+
+def _status(data: bytes) -> Iterator[Field]:
+    place = _answer(data)
+    if place is None or place >= len(data):
+        return
+    count, place = data[place], place + 1
+    for _ in range(count):
+        entry = data[place : place + 18]
+        if len(entry) < 18:
+            return
+        yield "netbios.name", entry[:15].decode("latin-1")
+        place += 18
+    mac = packed_mac(data[place : place + 6])
+    if mac:
+        yield "mac", mac
+
+
+def _answer(data: bytes) -> int | None:
+    """Where the data of the status record begins, or None where there is no such record."""
+    if len(data) < 13 or not data[2] & 0x80:
+        return None
+    place = 12
+    while place < len(data) and data[place]:
+        if data[place] & 0xC0:
+            place += 1
+            break
+        place += data[place] + 1
+    place += 1
+    return place + 10 if data[place : place + 2] == b"\0\x21" else None
+
+
+def _listing(text: str) -> Iterator[Field]:
+    """The listing that nbtstat and nmblookup print, or just a name."""
+    found = False
+    for line in text.splitlines()[:200]:
+        name = _LINE.match(line)
+        if name:
+            found = True
+            yield "netbios.name", name[1]
+        mac = _MAC.search(line[:256])
+        normal = stated_mac(mac[1]) if mac else None
+        if normal:
+            found = True
+            yield "mac", normal
+    if not found and "\n" not in text.strip():
+        yield "netbios.name", text[:64]
+
+
+PROTOCOL = Nbns()

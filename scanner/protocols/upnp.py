@@ -1,0 +1,78 @@
+"""UPnP: the announcements of SSDP (UDP 1900) and the device description they point to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from scanner.model import Observation, Transport
+from scanner.protocols.base import Field, Protocol
+from scanner.protocols.fields import bounded, headers, loose, named, stated_mac, text_of
+
+PORT = 1900
+GROUP = "239.255.255.250"
+
+_NOISE = frozenset(
+    {"mimetype", "width", "height", "depth", "url", "major", "minor", "scpdurl", "controlurl", "eventsuburl"}
+)
+# Identifiers that are text with the address at the end, and fixed heads of gateways; random ones say nothing.
+_UDN_MAC = re.compile(
+    r"(?:upnp-[a-z]{4,40}(?:-1_0)?|00e0fc37-2[0-9a-f]{3}-28[0-9a-f]{2}-2[0-9a-f]{3}|00000000-0000-1000-[08]000)"
+    r"-([0-9a-f]{12})(?![0-9a-f])",
+    re.I,
+)
+
+
+class Upnp(Protocol):
+    """Reads SSDP answers and announcements, and device descriptions."""
+
+    name = "upnp"
+    tier = 1
+    transport = Transport.UDP
+    ports: ClassVar[tuple[int, ...]] = (PORT,)
+    channels: ClassVar[tuple[str, ...]] = ("upnp.ssdp", "upnp.description", "upnp.udn", "upnp.usn")
+    order = 40
+
+    def read(self, observation: Observation) -> Iterable[Field]:
+        """`upnp.<header>` or `upnp.<element>`, and `mac` where the device's identifier is built from it."""
+        channel = observation.channel.lower()
+        text = text_of(observation)
+        if channel == "upnp.ssdp":
+            return bounded(_ssdp(text))
+        if channel == "upnp.description":
+            return bounded(_description(text))
+        return bounded(_macs(text))
+
+
+def _ssdp(text: str) -> Iterator[Field]:
+    if text.lstrip()[:9].upper().startswith("M-SEARCH "):
+        return
+    for field, value in named("upnp", headers(text)):
+        if field in {"upnp.date", "upnp.cache-control", "upnp.ext"}:
+            continue
+        yield field, value
+        if field == "upnp.usn":
+            yield from _macs(value)
+
+
+def _description(text: str) -> Iterator[Field]:
+    if text.startswith("HTTP/"):
+        yield from (pair for pair in named("upnp", headers(text)) if pair[0] == "upnp.server")
+    for field, value in named("upnp", loose(text)):
+        name = field[5:].rsplit(".", 1)[-1]
+        if name in _NOISE:
+            continue
+        yield f"upnp.{name}", value
+        if name == "udn":
+            yield from _macs(value)
+
+
+def _macs(identifier: str) -> Iterator[Field]:
+    found = _UDN_MAC.search(identifier[:512])
+    mac = stated_mac(found[1]) if found else None
+    if mac:
+        yield "mac", mac
+
+
+PROTOCOL = Upnp()
