@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 import msgspec
 
-from scanner.model import Observation, Transport
+from scanner.channels import transport as transport_of
+from scanner.model import Observation, Recording, Transport
 from scanner.protocols import protocols, reader
-from scanner.protocols.base import Field, Protocol
-from scanner.protocols.fields import bounded, bytes_of, text_of
+from scanner.protocols.base import Field, Protocol, Service, observed
+from scanner.protocols.fields import bounded, bytes_of, loose, stated_mac, text_of
 
 _SSH = re.compile(r"^SSH-\d\.\d{1,2}-[^\r\n]{0,255}", re.M | re.I)
 _REPLY = re.compile(r"\s{0,8}(?:220|421|554)[ -]")
@@ -21,6 +22,7 @@ _PROMPT = re.compile(r"(?:login|username|user name|password|account)\s{0,4}:\s{0
 _HTTP = re.compile(r"\s{0,4}HTTP/1\.[01] \d{3}", re.I)
 _RTSP = re.compile(r"\s{0,4}RTSP/1\.\d \d{3}", re.I)
 _IAC = 255
+_GREETINGS = {"ssh.banner": 22, "telnet.banner": 23, "ftp.banner": 21, "smtp.banner": 25}
 
 
 class Banner(Protocol):
@@ -41,11 +43,54 @@ class Banner(Protocol):
             return bounded([("telnet.banner", _telnet(observation))] if observation.value.startswith("hex:") else [])
         return bounded(_fields(observation, datagram=channel != "tcp.banner"))
 
+    def mask(self, observation: Observation) -> Observation:
+        """Masked as the protocol does that the bytes belong to."""
+        channel = _datagram_channel(bytes_of(observation)) if observation.channel.lower() != "tcp.banner" else None
+        owner = reader(channel) if channel else None
+        if channel is None or owner is None:
+            return observation
+        inner = owner.mask(msgspec.structs.replace(observation, channel=channel))
+        return msgspec.structs.replace(inner, channel=observation.channel)
+
+    def services(self, device: Recording) -> Sequence[Service]:
+        """The ports on which the device greets, without those where it was heard to speak another protocol."""
+        taken = {seen.port for seen in device.observations if seen.port and not _greeting(seen) and _on_stream(seen)}
+        ports = {port for port, _seen in _greetings(device)} - taken
+        return [Service(Transport.TCP, port) for port in sorted(ports)]
+
+    def greet(self, device: Recording, service: Service) -> bytes:
+        """The recorded greeting of this port."""
+        for port, seen in _greetings(device):
+            if port == service.port:
+                data = bytes_of(seen)
+                line = seen.channel in {"ssh.banner", "ftp.banner", "smtp.banner"} and not data.endswith(b"\n")
+                return data + b"\r\n" if line else data
+        return b""
+
+
+def _greeting(seen: Observation) -> bool:
+    return seen.channel in _GREETINGS or seen.channel == "tcp.banner"
+
+
+def _on_stream(seen: Observation) -> bool:
+    return (seen.transport or transport_of(seen.channel)) is Transport.TCP and seen.channel not in {
+        "tcp.open",
+        "nmap.service",
+    }
+
+
+def _greetings(device: Recording) -> Iterator[tuple[int, Observation]]:
+    for seen in observed(device, "tcp.banner", *_GREETINGS):
+        port = seen.port or _GREETINGS.get(seen.channel)
+        if port:
+            yield port, seen
+
 
 def _fields(observation: Observation, *, datagram: bool) -> Iterator[Field]:
     text = text_of(observation)
     if datagram:
-        yield from _recognised(observation)
+        known = _datagram_channel(bytes_of(observation))
+        yield from _read_as(observation, known) if known else _stated(text)
         return
     for pattern, channel in ((_HTTP, "http.response"), (_RTSP, "rtsp.response")):
         if pattern.match(text):
@@ -94,13 +139,17 @@ def _telnet(observation: Observation) -> str:
     return out.decode("utf-8", "replace")
 
 
-def _recognised(observation: Observation) -> Iterator[Field]:
-    data = bytes_of(observation)
-    for protocol in protocols().values():
-        channel = protocol.recognise(data)
-        if channel is not None:
-            yield from _read_as(observation, channel)
-            return
+def _stated(text: str) -> Iterator[Field]:
+    """Of a datagram nobody knows only the address it gives as the device's, where it says so in words."""
+    for name, value in loose(text):
+        if name.rsplit(".", 1)[-1].lower() in {"mac", "macaddress", "mac_address", "macaddr", "physaddress"}:
+            mac = stated_mac(value)
+            if mac:
+                yield "mac", mac
+
+
+def _datagram_channel(data: bytes) -> str | None:
+    return next((channel for p in protocols().values() if (channel := p.recognise(data)) is not None), None)
 
 
 def _read_as(observation: Observation, channel: str) -> Iterable[Field]:

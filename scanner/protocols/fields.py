@@ -8,8 +8,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from scanner.model import Observation
-from scanner.protocols.base import Field
+import msgspec
+
+from scanner.channels import find
+from scanner.model import Observation, Recording
+from scanner.protocols.base import Field, Protocol, observed
 from scanner.values import normal_mac, to_bytes, to_text
 
 MAX_INPUT = 65_536
@@ -240,8 +243,6 @@ def mask_json(text: str, names: Iterable[str]) -> str:
 
 def remask(observation: Observation, mask: Callable[[str], str]) -> Observation:
     """The observation with `mask` applied to its text; a `hex:` value stays one, byte for byte as long."""
-    import msgspec
-
     value = observation.value
     if value.startswith("hex:"):
         data = to_bytes(value)
@@ -252,3 +253,23 @@ def remask(observation: Observation, mask: Callable[[str], str]) -> Observation:
     else:
         new = mask(value)
     return observation if new == value else msgspec.structs.replace(observation, value=new)
+
+
+def recorded(device: Recording, protocol: Protocol, prefix: str) -> dict[str, str]:
+    """Every field below `prefix` (`sadp.`) that a device's recording holds or its raw answers carry, the first of
+    each name, without the prefix: what a simulated device composes an answer of.
+    """
+    fields: dict[str, str] = {}
+    for seen in observed(device, f"{prefix}*", *(c for c in protocol.channels if not c.startswith(prefix))):
+        entry = find(seen.channel)
+        if entry is not None and not entry.raw and seen.channel.startswith(prefix):
+            fields.setdefault(seen.channel[len(prefix) :], seen.value)
+        for channel, value in protocol.read(seen):
+            if channel.startswith(prefix):
+                fields.setdefault(channel[len(prefix) :], value)
+    return fields
+
+
+def raw_answers(device: Recording, channel: str, port: int | None = None) -> list[bytes]:
+    """The raw answers of one channel as bytes, in the order seen."""
+    return [bytes_of(seen) for seen in observed(device, channel, port=port)]

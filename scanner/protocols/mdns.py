@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from scanner.model import Observation, Transport
-from scanner.protocols.base import Field, Protocol
-from scanner.protocols.fields import bounded, bytes_of, stated_mac, text_of
+from scanner.model import Observation, Recording, Transport
+from scanner.protocols.base import Field, Protocol, Reply, Service
+from scanner.protocols.fields import bounded, bytes_of, raw_answers, stated_mac, text_of
 
 if TYPE_CHECKING:
     import dns.name
@@ -42,6 +42,23 @@ class Mdns(Protocol):
         if observation.value.startswith("hex:"):
             return bounded(_macs(_message(bytes_of(observation))))
         return bounded(_macs(_text(text_of(observation))))
+
+    def recognise(self, data: bytes) -> str | None:
+        """`mdns.response` for a DNS answer with names that end in `local`; questions are none."""
+        answer = len(data) > 12 and data[2] & 0xF8 == 0x80 and data[6:8] != b"\0\0"
+        return "mdns.response" if answer and b"\x05local\0" in data else None
+
+    def services(self, device: Recording) -> Sequence[Service]:
+        """UDP 5353 on the group, where a raw answer was recorded."""
+        spoken = any(self.recognise(data) for data in raw_answers(device, "mdns.response"))
+        return (Service(Transport.UDP, PORT, groups=(GROUP,)),) if spoken else ()
+
+    def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
+        """The recorded answers, the first with the question's id (RFC 6762, 6.7), whatever was asked for."""
+        if len(request) < 17 or request[2] & 0x80:
+            return None
+        found = [data for data in raw_answers(device, "mdns.response") if self.recognise(data)]
+        return Reply(request[:2] + found[0][2:], more=tuple(found[1:8])) if found else None
 
 
 def _macs(fields: Iterable[Field], *, only_macs: bool = False) -> Iterator[Field]:

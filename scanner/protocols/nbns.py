@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
-from scanner.model import Observation, Transport
-from scanner.protocols.base import Field, Protocol
-from scanner.protocols.fields import bounded, bytes_of, packed_mac, stated_mac, text_of
+from scanner.model import Observation, Recording, Transport
+from scanner.protocols.base import Field, Protocol, Reply, Service
+from scanner.protocols.fields import bounded, bytes_of, packed_mac, raw_answers, stated_mac, text_of
 
 PORT = 137
 
@@ -31,6 +31,20 @@ class Nbns(Protocol):
         if observation.value.startswith("hex:"):
             return bounded(_status(bytes_of(observation)))
         return bounded(_listing(text_of(observation)))
+
+    def recognise(self, data: bytes) -> str | None:
+        """`nbns.response` for a node status answer."""
+        return "nbns.response" if _answer(data) is not None else None
+
+    def services(self, device: Recording) -> Sequence[Service]:
+        """UDP 137, where a raw answer was recorded."""
+        spoken = any(self.recognise(data) for data in raw_answers(device, "nbns.response"))
+        return (Service(Transport.UDP, PORT),) if spoken else ()
+
+    def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
+        """The recorded answer with the question's id."""
+        found = [data for data in raw_answers(device, "nbns.response") if self.recognise(data)]
+        return Reply(request[:2] + found[0][2:]) if found and len(request) >= 50 and not request[2] & 0x80 else None
 
 
 def _status(data: bytes) -> Iterator[Field]:

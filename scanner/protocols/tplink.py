@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+import struct
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 import msgspec
 
-from scanner.model import Observation, Transport
-from scanner.protocols.base import Field, Protocol
+from scanner.model import Observation, Recording, Transport
+from scanner.protocols.base import Field, Protocol, Reply, Service, observed
 from scanner.protocols.fields import (
     bounded,
     bytes_of,
@@ -19,6 +21,7 @@ from scanner.protocols.fields import (
     json_scraps,
     lines,
     mask_json,
+    recorded,
     remask,
     stated_mac,
     text_of,
@@ -64,6 +67,37 @@ class TpLink(Protocol):
             return msgspec.structs.replace(observation, value="hex:" + encode(text.encode("latin-1")).hex())
         return remask(observation, lambda text: mask_json(text, _MASKED))
 
+    def recognise(self, data: bytes) -> str | None:
+        """`tplink.discovery` for an answer of either search."""
+        if data[:1] == b"\x02" and data[16:17] == b"{" and b'"result"' in data[:128]:
+            return "tplink.discovery"
+        if data[:1] == b"\xd0" and decode(data[:512]).replace(b" ", b"").startswith(b'{"system":{"get_sysinfo":{"'):
+            return "tplink.discovery"
+        return None
+
+    def services(self, device: Recording) -> Sequence[Service]:
+        """The port of either search, where the device said anything in it."""
+        spoken = list(observed(device, "tplink.*", "discovery.tplink"))
+        old = any(seen.port == OLD_PORT for seen in spoken)
+        new = any(seen.port != OLD_PORT for seen in spoken)
+        return [Service(Transport.UDP, port) for port, there in ((PORT, new), (OLD_PORT, old)) if there]
+
+    def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
+        """The recorded answer in its frame, else one composed of the recorded fields."""
+        old = service.port == OLD_PORT
+        if old != (request[:1] == b"\xd0"):
+            return None
+        for seen in observed(device, "tplink.discovery", "discovery.tplink"):
+            data = bytes_of(seen)
+            if (seen.port == OLD_PORT) == old:
+                if self.recognise(data):
+                    return Reply(data)
+                if data.lstrip()[:1] == b"{":
+                    return Reply(_framed(_sysinfo(data) if old else data, old=old))
+        fields: object = recorded(device, self, "tplink.")
+        document = {"system": {"get_sysinfo": fields}} if old else {"error_code": 0, "result": fields}
+        return Reply(_framed(json.dumps(document, separators=(",", ":")).encode(), old=old)) if fields else None
+
 
 def encode(text: bytes) -> bytes:
     """The running XOR of Kasa: each byte with the one sent before it, the first with 171."""
@@ -77,6 +111,18 @@ def encode(text: bytes) -> bytes:
 def decode(data: bytes) -> bytes:
     """The reverse of `encode`."""
     return bytes(byte ^ key for byte, key in zip(data, bytes((_KEY,)) + data[:-1], strict=True)) if data else b""
+
+
+def _sysinfo(data: bytes) -> bytes:
+    """The answer with its inner envelope, which published ones often lack."""
+    head = b'{"system":{'
+    if b"get_sysinfo" in data or not data.startswith(head) or not data.endswith(b"}"):
+        return data
+    return head + b'"get_sysinfo":{' + data[len(head) :] + b"}"
+
+
+def _framed(body: bytes, *, old: bool) -> bytes:
+    return encode(body) if old else struct.pack("!BBHHBxII", 2, 0, 1, len(body), 17, 0, 0) + body
 
 
 def _plain(data: bytes) -> bool:

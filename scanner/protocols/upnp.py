@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
-from scanner.model import Observation, Transport
-from scanner.protocols.base import Field, Protocol
-from scanner.protocols.fields import bounded, headers, loose, named, stated_mac, text_of
+from scanner.model import Observation, Recording, Transport
+from scanner.protocols.base import Field, Protocol, Reply, Service, observed
+from scanner.protocols.fields import bounded, headers, loose, named, raw_answers, stated_mac, text_of
 
 PORT = 1900
 GROUP = "239.255.255.250"
@@ -43,6 +43,35 @@ class Upnp(Protocol):
         if channel == "upnp.description":
             return bounded(_description(text))
         return bounded(_macs(text))
+
+    def recognise(self, data: bytes) -> str | None:
+        """`upnp.ssdp` for an answer or announcement; searches are none."""
+        head = data[:2048].upper()
+        answer = head.startswith(b"HTTP/1.") and (b"\nST:" in head or b"\nUSN:" in head)
+        return "upnp.ssdp" if answer or head.startswith(b"NOTIFY ") else None
+
+    def services(self, device: Recording) -> Sequence[Service]:
+        """UDP 1900 on the group, where an answer or a piece of one was recorded."""
+        spoken = next(observed(device, "upnp.ssdp"), None) is not None
+        return (Service(Transport.UDP, PORT, groups=(GROUP,)),) if spoken else ()
+
+    def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
+        """The recorded answer, where the search was for everything, for root devices, or for what it is."""
+        head = {name.lower(): value.strip() for name, value in headers(request[:4096].decode("latin-1"))}
+        if not request.upper().startswith(b"M-SEARCH "):
+            return None
+        for data in raw_answers(device, "upnp.ssdp"):
+            whole = data if self.recognise(data) else b"HTTP/1.1 200 OK\r\n" + data.strip() + b"\r\n\r\n"
+            target = head.get("st", "ssdp:all").encode()
+            if target in {b"ssdp:all", b"upnp:rootdevice"} or target in whole:
+                return Reply(whole)
+        return None
+
+    def violation(self, request: bytes, service: Service) -> str | None:
+        """Everything but a search (announcements to the group are none of ours)."""
+        if request.upper().startswith(b"M-SEARCH ") or self.recognise(request):
+            return None
+        return f"SSDP: {request[:40]!r} is no search"
 
 
 def _ssdp(text: str) -> Iterator[Field]:
