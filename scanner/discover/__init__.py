@@ -1,0 +1,1 @@
+"""Ways of finding hosts, and the book in which what they find becomes devices."""

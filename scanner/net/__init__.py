@@ -1,0 +1,1 @@
+"""The only sockets of a scan: raw frames, streams, datagrams, the neighbour table; pace and bounds live here."""

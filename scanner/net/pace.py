@@ -1,0 +1,55 @@
+"""Keeping to a rate: so many a second in the long run (`Pace`), and never more in any one second (`Window`)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+Clock = Callable[[], float]
+
+
+class Pace:
+    """At most `rate` a second for all users together, `burst` of them at once (default: a fiftieth of a second)."""
+
+    def __init__(self, rate: float, burst: float | None = None, clock: Clock = time.monotonic) -> None:
+        self.rate = rate
+        self._burst = max(1.0, rate / 50 if burst is None else burst)
+        self._clock = clock
+        self._next = clock() - 1 / rate
+
+    def grant(self, wanted: int) -> int:
+        """How many of `wanted` may go now; they count as gone."""
+        now = self._clock()
+        self._next = max(self._next, now - self._burst / self.rate)
+        granted = min(wanted, int((now - self._next) * self.rate + 1e-6))
+        self._next += granted / self.rate
+        return granted
+
+    async def take(self) -> None:
+        """Return when one more may go."""
+        now = self._clock()
+        self._next = max(self._next, now - self._burst / self.rate) + 1 / self.rate
+        if self._next > now:
+            await asyncio.sleep(self._next - now)
+
+
+class Window:
+    """At most `limit` in any one second, whenever that second begins; None: no limit."""
+
+    def __init__(self, limit: int | None, seconds: float = 1.0, clock: Clock = time.monotonic) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._clock = clock
+        self._taken: deque[float] = deque(maxlen=limit)
+
+    async def take(self) -> None:
+        """Return when one more may go."""
+        if self._limit is None:
+            return
+        now = self._clock()
+        at = now if len(self._taken) < self._limit else max(now, self._taken[0] + self._seconds)
+        self._taken.append(at)
+        if at > now:
+            await asyncio.sleep(at - now)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from scanner.net.pace import Pace, Window
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+
+    async def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return clock
+
+
+def test_grants_follow_the_rate(clock: Clock) -> None:
+    pace = Pace(500, clock=clock)
+    total = pace.grant(1000)
+    for _ in range(100):
+        clock.now += 0.01
+        total += pace.grant(1000)
+
+    assert 490 <= total <= 512
+
+
+def test_a_pause_earns_no_more_than_the_burst(clock: Clock) -> None:
+    pace = Pace(500, burst=20, clock=clock)
+    clock.now += 60
+
+    assert pace.grant(1000) == 20
+    assert pace.grant(1000) == 0
+
+
+async def _times(taker: Pace | Window, clock: Clock, count: int) -> list[float]:
+    times = []
+    for _ in range(count):
+        await taker.take()
+        times.append(clock.now)
+    return times
+
+
+def test_take_waits_its_turn(clock: Clock) -> None:
+    times = asyncio.run(_times(Pace(10, clock=clock), clock, 21))
+
+    assert times[-1] - times[0] == pytest.approx(2.0, abs=0.2)
+
+
+def test_a_window_holds_in_every_second(clock: Clock) -> None:
+    times = asyncio.run(_times(Window(5, clock=clock), clock, 23))
+
+    assert times[4] == times[0]
+    assert all(later - earlier >= 1.0 for earlier, later in zip(times, times[5:], strict=False))
+
+
+def test_no_limit_no_wait(clock: Clock) -> None:
+    assert set(asyncio.run(_times(Window(None, clock=clock), clock, 50))) == {100.0}
