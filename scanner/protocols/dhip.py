@@ -99,13 +99,12 @@ class Dhip(Protocol):
         ]
 
     def recognise(self, data: bytes) -> str | None:
-        """`dhip.response` or `discovery.dahua` for an answer or announcement; searches are none."""
+        """`dhip.response` (announcement or refusal) or `discovery.dahua`; what is asked of a device is none."""
         if data[:2] == _OLD_MAGIC and len(data) >= 0x78 and data[4:8] == _OLD_FIXED.to_bytes(4, "little"):
             return "discovery.dahua"
         method = _method(data)
-        if data[4:8] == _MAGIC:
-            return "dhip.response" if method is not None and not method.startswith("DHDiscover.") else None
-        return "dhip.response" if method == "client.notifyDevInfo" else None
+        refused = data[4:8] == _MAGIC and method is None and b'"result"' in data
+        return "dhip.response" if refused or method == "client.notifyDevInfo" else None
 
     def services(self, device: Recording) -> Sequence[Service]:
         """UDP 37810 on the group, or UDP 5050, where the device said anything in the one or the other."""

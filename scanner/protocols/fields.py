@@ -98,26 +98,29 @@ def leaves(text: str) -> Iterator[tuple[str, str]]:
 
 
 def json_object(text: str, start: int = 0) -> dict[str, object] | None:
-    """The first JSON object at or after `start`, whatever stands before and behind it; None where there is none."""
+    """The first JSON object at or after `start`, whatever stands before and behind it.
+
+    None where there is none, where it is cut off, or where it is only the inner part of a published piece.
+    """
     decoder = json.JSONDecoder()
-    place = start
+    place = start - 1
     for _ in range(8):
-        place = text.find("{", place)
-        if place < 0:
+        place = text.find("{", place + 1)
+        if place < 0 or text[start:place].rstrip()[-1:] in {":", ",", "["}:
             return None
         try:
             value, _end = decoder.raw_decode(text, place)
         except (ValueError, RecursionError):
-            place += 1
-            continue
-        if isinstance(value, dict) and value:
-            return value
-        place += 1
+            if text[place + 1 : place + 64].lstrip()[:1] == '"':
+                return None  # it began as an object, so what stands inside is not the whole
+        else:
+            if isinstance(value, dict) and value:
+                return value
     return None
 
 
 def flatten(value: Mapping[str, object], depth: int = 8) -> Iterator[tuple[str, str]]:
-    """(dotted path, text) of every scalar of a JSON object; null is left out, lists are joined by commas."""
+    """(dotted path, text) of every scalar of a JSON object; empty ones are left out, lists are joined by commas."""
     for key, item in value.items():
         if isinstance(item, dict):
             if depth:
@@ -132,8 +135,8 @@ def flatten(value: Mapping[str, object], depth: int = 8) -> Iterator[tuple[str, 
                 if isinstance(part, dict) and depth:
                     for path, text in flatten(part, depth - 1):
                         yield f"{key}.{path}", text
-        else:
-            yield key, _scalar(item)
+        elif text := _scalar(item):
+            yield key, text
 
 
 def _scalar(item: object) -> str:

@@ -78,6 +78,7 @@ def _macs(fields: Iterable[Field], *, only_macs: bool = False) -> Iterator[Field
 def _message(data: bytes) -> list[Field]:
     """The fields of a DNS message; what stands before the first broken record where it is broken."""
     import dns.exception
+    import dns.name
     import dns.rdata
     import dns.wire
 
@@ -88,10 +89,10 @@ def _message(data: bytes) -> list[Field]:
         if not flags & 0x8000:  # a question, perhaps our own
             return []
         for _ in range(min(questions, _MAX_RECORDS)):
-            parser.get_name()
+            dns.name.from_wire_parser(parser)
             parser.get_struct("!HH")
         for _ in range(min(sum(sections), _MAX_RECORDS)):
-            owner = _name(parser.get_name())
+            owner = _name(dns.name.from_wire_parser(parser))
             kind, class_, _ttl, length = parser.get_struct("!HHIH")
             if kind not in {_PTR, _TXT, _SRV, _A, _AAAA}:
                 parser.get_bytes(length)

@@ -9,8 +9,6 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
-import msgspec
-
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols.base import Field, Protocol, Reply, Service, observed
 from scanner.protocols.fields import (
@@ -61,10 +59,8 @@ class TpLink(Protocol):
 
     def mask(self, observation: Observation) -> Observation:
         """Without owner, cloud and device ids, given names, networks and places."""
-        data = bytes_of(observation)
-        if observation.value.startswith("hex:") and not _plain(data):
-            text = mask_json(decode(data).decode("latin-1"), _MASKED)
-            return msgspec.structs.replace(observation, value="hex:" + encode(text.encode("latin-1")).hex())
+        if observation.value.startswith("hex:") and not _plain(bytes_of(observation)):
+            return remask(observation, _mask_encoded)
         return remask(observation, lambda text: mask_json(text, _MASKED))
 
     def recognise(self, data: bytes) -> str | None:
@@ -123,6 +119,11 @@ def _sysinfo(data: bytes) -> bytes:
 
 def _framed(body: bytes, *, old: bool) -> bytes:
     return encode(body) if old else struct.pack("!BBHHBxII", 2, 0, 1, len(body), 17, 0, 0) + body
+
+
+def _mask_encoded(text: str) -> str:
+    plain = decode(text.encode("latin-1")).decode("latin-1")
+    return encode(mask_json(plain, _MASKED).encode("latin-1")).decode("latin-1")
 
 
 def _plain(data: bytes) -> bool:
