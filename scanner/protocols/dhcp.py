@@ -17,6 +17,8 @@ _NAMES = {
     "vendor_class": "dhcp.vendor_class", "vendor-class": "dhcp.vendor_class", "vendor": "dhcp.vendor_class",
     "host name": "dhcp.hostname", "hostname": "dhcp.hostname", "host-name": "dhcp.hostname",
     "parameter request list": "dhcp.parameters", "parameter_request_list": "dhcp.parameters",
+    "option 60": "dhcp.vendor_class", "60": "dhcp.vendor_class", "option 12": "dhcp.hostname", "12": "dhcp.hostname",
+    "option 55": "dhcp.parameters", "55": "dhcp.parameters",
     "client mac address": "mac", "mac": "mac", "mac address": "mac", "chaddr": "mac",
 }  # fmt: skip
 

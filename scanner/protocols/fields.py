@@ -79,6 +79,11 @@ def unescape(text: str) -> str:
     return _ENTITY.sub(_reference, text) if "&" in text else text
 
 
+def escape(text: str) -> str:
+    """Text as it may stand in an XML element or a quoted attribute."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+
+
 def _reference(match: re.Match[str]) -> str:
     decimal, hexadecimal, name = match.groups()
     if name:

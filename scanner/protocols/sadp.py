@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 from uuid import uuid4
-from xml.sax.saxutils import escape
 
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols.base import Field, Protocol, Question, Reply, Service, observed
 from scanner.protocols.fields import (
     bounded,
     bytes_of,
+    escape,
     loose,
     mask_xml,
     named,

@@ -13,8 +13,9 @@ from scanner.protocols.fields import bounded, stated_mac, text_of
 PORT = 161
 
 _LINE = re.compile(
-    r"^\s{0,8}(\.?(?:iso|[0-2])(?:\.\d{1,10}){4,60}|[A-Za-z0-9-]{1,64}::[A-Za-z0-9-]{1,64}(?:\.\d{1,10}){0,60})"
-    r"\s{0,8}(=|\|[0-9]{1,3}x?\||\s)\s{0,8}(.*)$"
+    r"^\s{0,8}(\.?(?:iso|[0-2])(?:\.\d{1,10}){4,60}"
+    r"|(?:[A-Z][A-Za-z0-9-]{0,63}::)?[a-z][A-Za-z0-9-]{0,63}(?:\.\d{1,10}){0,60})"
+    r"\s{0,8}([=:]|\|[0-9]{1,3}x?\||\s)\s{0,8}(.*)$"
 )
 _TYPE = re.compile(
     r"^(?:STRING|Hex-STRING|OID|OBJECT IDENTIFIER|INTEGER|Timeticks|Gauge32|Counter(?:32|64)|IpAddress|Opaque|BITS"
@@ -58,9 +59,11 @@ def _walk(text: str) -> Iterator[Field]:
             value = _hex_text(value)
         if oid.startswith(_PERSONAL):
             continue
+        if f"{oid}.0" in _NAMES:
+            oid += ".0"  # written by its name alone
         name = _NAMES.get(oid)
         if name == "sysobjectid":
-            value = _oid(value) or value
+            value = _oid(value.partition("\n")[0]) or value
         if name:
             yield f"snmp.{name}", value
         if name == "engineid":

@@ -74,8 +74,8 @@ class TpLink(Protocol):
     def services(self, device: Recording) -> Sequence[Service]:
         """The port of either search, where the device said anything in it."""
         spoken = list(observed(device, "tplink.*", "discovery.tplink"))
-        old = any(seen.port == OLD_PORT for seen in spoken)
-        new = any(seen.port != OLD_PORT for seen in spoken)
+        old = any(_old(seen) for seen in spoken)
+        new = any(not _old(seen) for seen in spoken)
         return [Service(Transport.UDP, port) for port, there in ((PORT, new), (OLD_PORT, old)) if there]
 
     def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
@@ -85,7 +85,7 @@ class TpLink(Protocol):
             return None
         for seen in observed(device, "tplink.discovery", "discovery.tplink"):
             data = bytes_of(seen)
-            if (seen.port == OLD_PORT) == old:
+            if _old(seen) == old:
                 if self.recognise(data):
                     return Reply(data)
                 if data.lstrip()[:1] == b"{":
@@ -107,6 +107,10 @@ def encode(text: bytes) -> bytes:
 def decode(data: bytes) -> bytes:
     """The reverse of `encode`."""
     return bytes(byte ^ key for byte, key in zip(data, bytes((_KEY,)) + data[:-1], strict=True)) if data else b""
+
+
+def _old(seen: Observation) -> bool:
+    return seen.port == OLD_PORT or bytes_of(seen)[:1] == b"\xd0"
 
 
 def _sysinfo(data: bytes) -> bytes:

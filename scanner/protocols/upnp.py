@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols.base import Field, Protocol, Reply, Service, observed
-from scanner.protocols.fields import bounded, headers, loose, named, raw_answers, stated_mac, text_of
+from scanner.protocols.fields import bounded, headers, lines, loose, named, raw_answers, stated_mac, text_of
 
 PORT = 1900
 GROUP = "239.255.255.250"
@@ -77,7 +77,7 @@ class Upnp(Protocol):
 def _ssdp(text: str) -> Iterator[Field]:
     if text.lstrip()[:9].upper().startswith("M-SEARCH "):
         return
-    for field, value in named("upnp", headers(text)):
+    for field, value in named("upnp", list(headers(text)) or lines(text)):
         if field in {"upnp.date", "upnp.cache-control", "upnp.ext"}:
             continue
         yield field, value

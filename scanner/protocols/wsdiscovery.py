@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 from urllib.parse import unquote
 from uuid import uuid4
-from xml.sax.saxutils import escape, quoteattr
 
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols.base import Field, Protocol, Question, Reply, Service, observed
-from scanner.protocols.fields import bounded, bytes_of, eui64_macs, leaves, lines, stated_mac, text_of
+from scanner.protocols.fields import bounded, bytes_of, escape, eui64_macs, leaves, lines, stated_mac, text_of
 
 PORT = 3702
 GROUP = "239.255.255.250"
@@ -203,7 +202,10 @@ def _macs(channel: str, value: str) -> Iterator[str]:
 def _elements(text: str) -> Iterator[tuple[str, str]]:
     """All complete elements, and of a list that is cut off at the very end its complete items."""
     if "<" not in text:
-        yield from lines(text)
+        scopes = " ".join(word for word in text.split() if word.lower().startswith("onvif://"))
+        yield from ((name, value) for name, value in lines(text) if name.lower() != "scopes")
+        if scopes:
+            yield "scopes", scopes
         return
     yield from leaves(text)
     tail = _TAIL.search(text, max(0, text.rfind("<") - 1))
@@ -287,7 +289,7 @@ def _compose(fields: Mapping[str, str], relates: str) -> bytes:
     for item in fields.get("soap.namespaces", "").split():
         prefix, _, uri = item.partition("=")
         if prefix and re.fullmatch(r"[A-Za-z_][\w.-]*", prefix):
-            declared += f" xmlns:{prefix}={quoteattr(uri)}"
+            declared += f' xmlns:{prefix}="{escape(uri)}"'
     epr = fields.get("wsdiscovery.epr")
     address = f"<EndpointReference><Address>{escape(epr)}</Address></EndpointReference>" if epr else ""
     body = "".join(

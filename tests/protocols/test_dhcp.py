@@ -42,6 +42,7 @@ def test_cut_off_packets(cut: int) -> None:
 
 
 def test_reads_listings() -> None:
+    assert read("option 60 = AXIS,P334\n55: 1,3,6") == {"dhcp.vendor_class": "AXIS,P334", "dhcp.parameters": "1,3,6"}
     text = "Vendor Class: HUAWEI:android:ABC\nHost name = cam\nMAC: 00-40-8C-11-22-33\nfoo: bar"
     assert read(text) == {
         "dhcp.vendor_class": "HUAWEI:android:ABC",

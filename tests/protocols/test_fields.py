@@ -26,6 +26,11 @@ def test_unescape_drops_what_is_no_character() -> None:
     assert fields.unescape("&#0;&#xD800;&#1114112;a&unknown;&quot;") == 'a&unknown;"'
 
 
+def test_escape_is_undone_by_reading() -> None:
+    text = """<a b="c">&amp;'</a>"""
+    assert list(fields.leaves(f"<x>{fields.escape(text)}</x>")) == [("x", text)]
+
+
 def test_json_object_is_found_among_other_bytes() -> None:
     assert fields.json_object('{ junk {} \x00{"a": 1}\n\x00') == {"a": 1}
     assert fields.json_object("[1, 2]") is None

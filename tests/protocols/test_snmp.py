@@ -19,6 +19,7 @@ def pairs(value: str, channel: str = "snmp.walk") -> list[tuple[str, str]]:
         "iso.3.6.1.2.1.1.1.0 = STRING: Hikvision company products\niso.3.6.1.2.1.1.2.0 = OID: iso.3.6.1.4.1.50001",
         "SNMPv2-MIB::sysDescr.0 = STRING: Hikvision company products\n"
         "SNMPv2-MIB::sysObjectID.0 = OID: SNMPv2-SMI::enterprises.50001",
+        "sysDescr.0: Hikvision company products\nsysObjectID = .1.3.6.1.4.1.50001\nother = x",
         "1.3.6.1.2.1.1.1.0|4|Hikvision company products\n1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.50001",
         "1.3.6.1.2.1.1.1.0|4x|" + b"Hikvision company products".hex() + "\n1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.50001",
     ],

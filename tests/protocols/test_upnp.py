@@ -43,6 +43,10 @@ def test_ssdp_headers_become_fields(text: str) -> None:
     assert "upnp.cache-control" not in found
 
 
+def test_ssdp_written_as_pairs() -> None:
+    assert read("upnp.ssdp", "server=Linux UPnP/1.0 X\nst=upnp:rootdevice")["upnp.server"] == "Linux UPnP/1.0 X"
+
+
 def test_searches_are_no_fields() -> None:
     assert read("upnp.ssdp", search("ssdp:all").decode()) == {}
 

@@ -74,6 +74,14 @@ def test_reads_matches_announcements_and_pieces(text: str) -> None:
     assert found["mac"] == "28:57:be:33:e0:b0"
 
 
+def test_reads_scopes_without_any_markup() -> None:
+    text = "Types: dn:NetworkVideoTransmitter\nScopes: onvif://www.onvif.org/name/A onvif://www.onvif.org/type/ptz"
+    assert read(text) == {
+        "onvif.types": "dn:NetworkVideoTransmitter",
+        "onvif.scopes": "onvif://www.onvif.org/name/A onvif://www.onvif.org/type/ptz",
+    }
+
+
 def test_lower_cased_evidence_reads_the_same_fields() -> None:
     assert read(ANSWER.lower()).keys() == read(ANSWER).keys()
 
