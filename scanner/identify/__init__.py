@@ -1,0 +1,34 @@
+"""Who made a device: readings against fingerprints and registry, fused into one identity. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from scanner.identify.fusion import fuse
+from scanner.identify.matcher import matches
+from scanner.model import Grade, Identity, Reading, Recording
+from scanner.protocols import read_all
+
+if TYPE_CHECKING:
+    from scanner.knowledge import Knowledge
+
+
+def identify(recording: Recording, knowledge: Knowledge) -> Identity:
+    """The identity of the device that said all this."""
+    readings = read_all(recording)
+    found = matches(readings, knowledge)
+    software = any(m.fingerprint in knowledge.software for m in found)
+    notes = [
+        knowledge.registry.describe(r.value)
+        for r in readings
+        if r.channel == "mac" and knowledge.registry.lookup(r.value) is None
+    ]
+    return fuse(found, software=software, notes=notes)
+
+
+def suspects(readings: Sequence[Reading], knowledge: Knowledge) -> frozenset[str]:
+    """Makers that anything heard points to, hints excepted: whom maker-specific questions may be put to."""
+    return frozenset(
+        m.manufacturer for m in matches(readings, knowledge) if m.manufacturer is not None and m.grade is not Grade.HINT
+    )

@@ -1,0 +1,95 @@
+"""Everything lanveto knows, as typed data: loaded when first used, from our rules and the user's overlays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scanner.resources import data_dir
+
+if TYPE_CHECKING:
+    from scanner.identify.matcher import Matcher
+    from scanner.knowledge.brands import Brands
+    from scanner.knowledge.fingerprints import Fingerprint
+    from scanner.knowledge.policies import Policies
+    from scanner.knowledge.profiles import Profiles
+    from scanner.knowledge.registry import Registry
+    from scanner.knowledge.vendors import VendorGraph
+    from scanner.model import RulesVersion
+
+
+class Knowledge:
+    """Vendors, brands, fingerprints, policies, profiles and the registry. Each part raises `RulesProblem` if broken."""
+
+    def __init__(self, folders: Sequence[Path], registry: Path) -> None:
+        """`folders`: rule roots, ours first; `registry`: the folder of the packed registry."""
+        self.folders = tuple(folders)
+        self._registry = registry
+
+    @cached_property
+    def fingerprints(self) -> tuple[Fingerprint, ...]:
+        """All fingerprints."""
+        from scanner.knowledge import fingerprints
+
+        return fingerprints.load(self.folders)
+
+    @cached_property
+    def matcher(self) -> Matcher:
+        """The fingerprints, indexed by channel."""
+        from scanner.identify.matcher import Matcher
+
+        return Matcher(self.fingerprints)
+
+    @cached_property
+    def software(self) -> frozenset[str]:
+        """Ids of the fingerprints that recognise software on a general computer."""
+        return frozenset(f.id for f in self.fingerprints if f.software)
+
+    @cached_property
+    def vendors(self) -> VendorGraph:
+        """All companies and their relations."""
+        from scanner.knowledge import vendors
+
+        return vendors.load(self.folders)
+
+    @cached_property
+    def brands(self) -> Brands:
+        """All labels and who makes what is behind them."""
+        from scanner.knowledge import brands
+
+        return brands.load(self.folders)
+
+    @cached_property
+    def policies(self) -> Policies:
+        """All measures."""
+        from scanner.knowledge import policies
+
+        return policies.load(self.folders)
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """What an organisation can be."""
+        from scanner.knowledge import profiles
+
+        return profiles.load(self.folders)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The IEEE registry with our overrides."""
+        from scanner.knowledge.registry import Registry
+
+        return Registry(self._registry / "registry.bin", self._registry / "overrides.yaml")
+
+    @cached_property
+    def version(self) -> RulesVersion:
+        """Dates and digests of all of it."""
+        from scanner.knowledge import version
+
+        return version.read(self.folders, self._registry)
+
+
+def load(overlays: Sequence[Path] = ()) -> Knowledge:
+    """Our rules with the user's folders laid over them, later ones on top."""
+    return Knowledge((data_dir("rules"), *overlays), data_dir("oui"))

@@ -1,0 +1,147 @@
+"""Tries fingerprints on readings: which fit, what they say, and what the MAC address adds."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from scanner.knowledge.fingerprints import FILLED, Fingerprint, Hit
+from scanner.model import Grade, Match, Reading
+from scanner.values import normal_mac
+
+if TYPE_CHECKING:
+    from scanner.knowledge import Knowledge
+
+MAX_FIELD = 200
+"""Characters of one field that a group may fill."""
+
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+class Matcher:
+    """Fingerprints by channel: only those that a device's channels can meet are tried."""
+
+    def __init__(self, fingerprints: Sequence[Fingerprint]) -> None:
+        self._exact: dict[str, list[Fingerprint]] = defaultdict(list)
+        self._open: list[tuple[str, Fingerprint]] = []
+        for fingerprint in fingerprints:
+            for channel in fingerprint.channels:
+                if channel.endswith(".*"):
+                    self._open.append((channel[:-1], fingerprint))
+                else:
+                    self._exact[channel].append(fingerprint)
+
+    def fitting(self, index: Mapping[str, Sequence[Reading]]) -> Iterator[tuple[Fingerprint, Hit]]:
+        """Every fingerprint whose condition the readings meet, each once."""
+        tried: set[str] = set()
+        for channel in index:
+            candidates = list(self._exact.get(channel, ()))
+            candidates += [f for prefix, f in self._open if channel.startswith(prefix)]
+            for fingerprint in candidates:
+                if fingerprint.id in tried:
+                    continue
+                tried.add(fingerprint.id)
+                hit = fingerprint.test(index)
+                if hit is not None:
+                    yield fingerprint, hit
+
+
+def index_of(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
+    """Readings by channel, in the order heard."""
+    index: dict[str, list[Reading]] = defaultdict(list)
+    for reading in readings:
+        index[reading.channel].append(reading)
+    return index
+
+
+def matches(readings: Sequence[Reading], knowledge: Knowledge) -> list[Match]:
+    """Everything that fits these readings: fingerprints, and what the registry says of the MAC addresses."""
+    index = index_of(readings)
+    owners = _owners(index.get("mac", ()), knowledge)
+    found = [
+        made
+        for fingerprint, hit in knowledge.matcher.fitting(index)
+        if (made := _match(fingerprint, hit, owners, knowledge)) is not None
+    ]
+    found += _registry(index.get("mac", ()), knowledge)
+    return found
+
+
+def _owners(macs: Sequence[Reading], knowledge: Knowledge) -> set[str | None]:
+    """The makers (groups) that the device's prefixes are registered to; None stands for an unlisted owner."""
+    owners: set[str | None] = set()
+    for reading in macs:
+        registration = knowledge.registry.lookup(reading.value)
+        if registration is not None:
+            owner = knowledge.vendors.by_oui_org(registration.organisation)
+            owners.add(owner[0].group if owner is not None else None)
+    return owners
+
+
+def _match(fingerprint: Fingerprint, hit: Hit, owners: set[str | None], knowledge: Knowledge) -> Match | None:
+    maker = fingerprint.manufacturer
+    if fingerprint.oui == "maker" and maker not in owners:
+        return None
+    if fingerprint.oui == "other" and not owners - {maker}:
+        return None
+    mac = hit.caught.get("mac")
+    if mac is not None and maker is not None and not _belongs(mac, maker, knowledge):
+        return None
+    fields = {name: _field(name, fingerprint, hit.caught) for name in FILLED}
+    if fields["brand"] is not None:
+        fields["brand"] = knowledge.brands.id_of(fields["brand"])
+    return Match(
+        fingerprint=fingerprint.id,
+        grade=fingerprint.grade,
+        family=fingerprint.family,
+        readings=hit.readings,
+        manufacturer=maker,
+        shared_with=fingerprint.shared_with,
+        **fields,
+    )
+
+
+def _belongs(mac: str, maker: str, knowledge: Knowledge) -> bool:
+    address = normal_mac(mac)
+    registration = knowledge.registry.lookup(address) if address else None
+    owner = knowledge.vendors.by_oui_org(registration.organisation) if registration is not None else None
+    return owner is not None and owner[0].group == maker
+
+
+def _field(name: str, fingerprint: Fingerprint, caught: Mapping[str, str]) -> str | None:
+    said: str | None = getattr(fingerprint.says, name)
+    if said is None:
+        text = caught.get(name)
+    elif "{" in said:
+        text = _SLOT.sub(lambda m: caught.get(m[1], ""), said)
+    else:
+        text = said
+    text = " ".join(text.split())[:MAX_FIELD] if text else None
+    return text or None
+
+
+def _registry(macs: Sequence[Reading], knowledge: Knowledge) -> Iterator[Match]:
+    """What the registered owner of a prefix says: a maker, a label, or nothing."""
+    for reading in macs:
+        registration = knowledge.registry.lookup(reading.value)
+        if registration is None:
+            continue
+        name = f"oui-{registration.prefix.replace(':', '')}"
+        owner = knowledge.vendors.by_oui_org(registration.organisation)
+        label = knowledge.brands.by_oui_org(registration.organisation)
+        if owner is not None and owner[1] != "none":
+            entity, means = owner
+            whole = means == "whole-device"
+            yield Match(
+                fingerprint=name,
+                grade=Grade.STRONG if whole else Grade.SHARED,
+                family="oui",
+                readings=(reading,),
+                manufacturer=entity.group,
+                shared_with=() if whole else ("unknown",),
+                brand=label.id if label is not None else None,
+            )
+        elif label is not None:
+            yield Match(fingerprint=name, grade=Grade.HINT, family="oui", readings=(reading,), brand=label.id)

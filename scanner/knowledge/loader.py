@@ -1,0 +1,65 @@
+"""Reads rule files: YAML to typed entries, with errors that name file, entry, key and reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from scanner.errors import RulesProblem
+
+T = TypeVar("T")
+
+MAX_FILE = 16 * 1024 * 1024
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an entry stands."""
+
+    file: str
+    entry: str | None = None
+
+    def problem(self, key: str, reason: str) -> RulesProblem:
+        """The error about one key here."""
+        where = f": entry {self.entry!r}" if self.entry else ""
+        return RulesProblem(f"{self.file}{where}: {key}: {reason}" if key else f"{self.file}{where}: {reason}")
+
+
+def files(folder: Path, name: str) -> list[Path]:
+    """The rule files `folder/name/*.yaml` in order of name; an empty list where the folder is not there."""
+    return sorted((folder / name).glob("*.yaml"))
+
+
+def read_yaml(path: Path) -> Any:
+    """The document of one file. Raises `RulesProblem`."""
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise RulesProblem(f"{path}: is larger than {MAX_FILE // 1024 // 1024} MiB")
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise RulesProblem(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise RulesProblem(f"{path}: is not UTF-8 text (byte {error.start})") from error
+    try:
+        return yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, the C one where it is there
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise RulesProblem(f"{path}: is not YAML{where}: {getattr(error, 'problem', None) or error}") from error
+    except (RecursionError, ValueError) as error:
+        raise RulesProblem(f"{path}: is not usable YAML: {error}") from error
+
+
+def convert(raw: object, kind: type[T], place: Place) -> T:
+    """`raw` as the typed entry `kind`. Raises `RulesProblem` naming the key."""
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        match = re.match(r"(.*) - at `\$\.?(.*)`$", str(error))
+        raise place.problem(match[2] if match else "", match[1] if match else str(error)) from error

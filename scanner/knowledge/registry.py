@@ -1,0 +1,213 @@
+"""The IEEE registry of MAC prefixes, packed in one file: longest prefix of 36, 28 and 24 bits wins.
+
+The file (`oui/registry.bin`, built by `oui/build.py`) is mapped, not parsed: a lookup is three binary searches.
+Layout, little-endian: magic, three counts and the length of the name block (u32 each); the sorted prefixes of 24 and
+28 bits as u32 and of 36 bits as u64, each list followed by the offsets of its names (u32); the names, UTF-8, each
+ended by a line feed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import mmap
+import struct
+import sys
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from scanner.errors import RulesProblem
+from scanner.knowledge.loader import Place, convert, read_yaml
+from scanner.values import normal_mac
+
+MAGIC = b"LVOUI\x01\x00\x00"
+HEADER = struct.Struct("<8s4I")
+BITS = (36, 28, 24)
+"""Longest first: the order of a lookup."""
+PARENTS = frozenset({"ieee registration authority"})
+"""Registrants of blocks that are only split up further: no owner by themselves."""
+WITHHELD = frozenset({"private"})
+"""What the registry prints for an owner that is not public."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Whom a prefix belongs to."""
+
+    prefix: str
+    """Lower-case hex pairs and a last single digit where the prefix ends inside a byte: `3c:ef:8c`, `40:2c:76:1`."""
+    bits: int
+    organisation: str
+    override: str | None = None
+    """Why the registered owner is not the maker, where oui/overrides.yaml says so."""
+
+
+class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A prefix whose registered owner is known not to be the maker of what carries it."""
+
+    prefix: str
+    organisation: str
+    """Who uses it instead."""
+    because: str
+    source: list[str]
+
+
+class _Overrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    overrides: list[Override]
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """oui/registry.json: where the registry came from."""
+
+    as_of: datetime.date
+    sha256: str
+    blocks: dict[str, int]
+    sources: list[dict[str, Any]]
+
+
+class Registry:
+    """Lookups in one packed file."""
+
+    def __init__(self, path: Path, overrides: Path | None = None) -> None:
+        """Raises `RulesProblem` where the file is missing or damaged."""
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise RulesProblem(f"{path}: the registry cannot be read: {error}; run `python oui/build.py`") from error
+        try:
+            magic, n24, n28, n36, names = HEADER.unpack_from(data)
+        except struct.error as error:
+            raise RulesProblem(f"{path}: is no registry file") from error
+        size = HEADER.size + 8 * (n24 + n28) + 12 * n36 + names
+        if magic != MAGIC or len(data) != size:
+            raise RulesProblem(f"{path}: is damaged or of another version; build it again with `python oui/build.py`")
+        view = memoryview(data)
+        place = HEADER.size
+        self._tables: dict[int, tuple[Sequence[int], Sequence[int]]] = {}
+        for bits, count, kind in ((36, n36, "Q"), (24, n24, "I"), (28, n28, "I")):
+            width = struct.calcsize(f"<{kind}")
+            keys = _numbers(view[place : place + width * count], kind)
+            place += width * count
+            offsets = _numbers(view[place : place + 4 * count], "I")
+            place += 4 * count
+            self._tables[bits] = (keys, offsets)
+        self._names = view[place:]
+        self._overrides = _read_overrides(overrides) if overrides is not None else {}
+
+    def __len__(self) -> int:
+        return sum(len(keys) for keys, _ in self._tables.values())
+
+    def lookup(self, mac: str) -> Registration | None:
+        """The registration of a MAC address (any spelling); None for multicast, local, unknown and withheld ones."""
+        address = normal_mac(mac)
+        if address is None:
+            return None
+        number = int(address.replace(":", ""), 16)
+        for bits in BITS:
+            prefix = number >> (48 - bits)
+            override = self._overrides.get((bits, prefix))
+            if override is not None:
+                return Registration(_spell(prefix, bits), bits, override.organisation, override.because)
+            name = self._find(bits, prefix)
+            if name is None:
+                continue
+            lowered = name.lower()
+            if lowered in PARENTS or lowered in WITHHELD:
+                return None
+            # Some prefixes from before the local bit was defined are registered all the same; group addresses and
+            # addresses that somebody made up are not.
+            return Registration(_spell(prefix, bits), bits, name)
+        return None
+
+    def describe(self, mac: str) -> str:
+        """Why a lookup found nobody, in words."""
+        address = normal_mac(mac)
+        if address is None:
+            return "not a MAC address"
+        first = int(address[:2], 16)
+        if first & 1:
+            return "a group address, not a device's"
+        if first & 2:
+            return "a locally administered (often randomised) address: it names no maker"
+        prefix = int(address.replace(":", ""), 16) >> 24
+        name = self._find(24, prefix)
+        if name is not None and name.lower() in WITHHELD:
+            return "a registered prefix whose owner is withheld"
+        return "not in the registry"
+
+    def _find(self, bits: int, prefix: int) -> str | None:
+        keys, offsets = self._tables[bits]
+        place = bisect_left(keys, prefix)
+        if place == len(keys) or keys[place] != prefix:
+            return None
+        start = offsets[place]
+        chunk = bytes(self._names[start : start + 256])
+        return chunk.partition(b"\n")[0].decode("utf-8", "replace")
+
+
+def _numbers(view: memoryview, kind: str) -> Sequence[int]:
+    if sys.byteorder == "little":
+        return view.cast(kind)
+    from array import array
+
+    swapped = array(kind, view.tobytes())
+    swapped.byteswap()
+    return swapped
+
+
+def _spell(prefix: int, bits: int) -> str:
+    digits = f"{prefix:0{bits // 4}x}"
+    return ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
+
+
+def _read_overrides(path: Path) -> dict[tuple[int, int], Override]:
+    found: dict[tuple[int, int], Override] = {}
+    for override in convert(read_yaml(path), _Overrides, Place(str(path))).overrides:
+        digits = override.prefix.replace(":", "").lower()
+        bits = 4 * len(digits)
+        if bits not in BITS or not all(c in "0123456789abcdef" for c in digits):
+            raise Place(str(path), override.prefix).problem("prefix", "is no prefix of 24, 28 or 36 bits")
+        if not override.source:
+            raise Place(str(path), override.prefix).problem("source", "is empty")
+        found[bits, int(digits, 16)] = override
+    return found
+
+
+def pack(blocks: dict[str, str]) -> bytes:
+    """The packed file of prefix (6, 7 or 9 hex digits) → organisation."""
+    names: dict[str, int] = {}
+    block = bytearray()
+    for name in sorted(set(blocks.values())):
+        names[name] = len(block)
+        block += name.encode("utf-8")[:250] + b"\n"
+    by_bits: dict[int, list[tuple[int, int]]] = {24: [], 28: [], 36: []}
+    for prefix, name in blocks.items():
+        by_bits[4 * len(prefix)].append((int(prefix, 16), names[name]))
+    out = bytearray(HEADER.pack(MAGIC, len(by_bits[24]), len(by_bits[28]), len(by_bits[36]), len(block)))
+    for bits, kind in ((36, "Q"), (24, "I"), (28, "I")):
+        rows = sorted(by_bits[bits])
+        out += struct.pack(f"<{len(rows)}{kind}", *(row[0] for row in rows))
+        out += struct.pack(f"<{len(rows)}I", *(row[1] for row in rows))
+    return bytes(out + block)
+
+
+def about(folder: Path) -> About:
+    """What registry.json says of the registry. Raises `RulesProblem`."""
+    path = folder / "registry.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=About)
+    except (OSError, msgspec.DecodeError) as error:
+        raise RulesProblem(f"{path}: {error}; run `python oui/build.py`") from error
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,39 @@
+"""Which rules and which registry gave an answer: dates and digests for every report."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from scanner.knowledge.loader import Place, convert, read_yaml
+from scanner.knowledge.registry import about
+from scanner.model import RulesVersion
+
+
+class _Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    as_of: datetime.date
+
+
+def read(folders: Sequence[Path], registry: Path) -> RulesVersion:
+    """The version of these rule folders (the first one's `version.yaml` gives the date) and of the registry.
+
+    The digest covers every YAML file below the folders, by its path inside them. Raises `RulesProblem`.
+    """
+    path = folders[0] / "version.yaml"
+    stated = convert(read_yaml(path), _Version, Place(str(path)))
+    whole = hashlib.sha256()
+    for folder in folders:
+        for file in sorted(folder.rglob("*.yaml")):
+            whole.update(file.relative_to(folder).as_posix().encode() + b"\0")
+            whole.update(file.read_bytes() + b"\0")
+    known = about(registry)
+    return RulesVersion(
+        rules_as_of=stated.as_of.isoformat(),
+        rules_sha256=whole.hexdigest(),
+        registry_as_of=known.as_of.isoformat(),
+        registry_sha256=known.sha256,
+    )

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from scanner import assess, knowledge
+from scanner.model import Device, Level, Observation, Recording, RulesVersion
+
+DAHUA = Recording(
+    id="r",
+    ip="192.0.2.7",
+    mac="3c:ef:8c:11:22:33",
+    observations=(
+        Observation(
+            channel="rtsp.header.www-authenticate", port=554, value='Digest realm="Login to ND011906001122", nonce="0"'
+        ),
+    ),
+)
+
+
+def test_keys_are_stable_and_in_order_of_preference() -> None:
+    assert assess.key(DAHUA) == "3cef8c112233"
+    assert assess.key(replace(DAHUA, mac=None)) == "ip-192-0-2-7"
+    assert assess.key(replace(DAHUA, mac=None, ip="fe80::1")) == "ip-fe80--1"
+    assert assess.key(Recording(id="r")) == "r"
+
+
+def test_a_recording_becomes_a_judged_device(today: datetime.date) -> None:
+    known = knowledge.load()
+    (device,) = assess.assess([DAHUA], known, profiles=["us-federal-contractor"], as_of=today)
+    assert device.identity.manufacturer == "dahua"
+    assert device.identity.level is Level.CONFIRMED
+    assert device.action == "remove"
+    report_ = assess.coverage([device])
+    assert (report_.alive, report_.identified, report_.unknown) == (1, 1, ())
+
+
+def test_recorders_and_unknowns_are_said(make_device: Callable[..., Device]) -> None:
+    recorder = make_device()
+    unknown = make_device(ip="192.0.2.9", manufacturer=None, level=Level.UNKNOWN, action=None)
+    silent = make_device(ip="192.0.2.8", manufacturer=None, level=Level.UNKNOWN, action=None)
+    cover = assess.coverage([recorder, unknown, silent], addresses=254, silent=["192.0.2.8"])
+    assert cover.unknown == ("192.0.2.9",)
+    assert cover.silent == ("192.0.2.8",)
+    assert cover.identified == 1
+    assert "recorder" in cover.blind_spots[0]
+
+
+@pytest.mark.parametrize(("days", "warned"), [(10, False), (181, True)])
+def test_old_rules_are_warned_about(days: int, warned: bool) -> None:
+    class Old:
+        version = RulesVersion(
+            rules_as_of="2026-01-01", rules_sha256="", registry_as_of="2026-01-01", registry_sha256=""
+        )
+
+    day = datetime.date(2026, 1, 1) + datetime.timedelta(days=days)
+    assert bool(assess.age_warnings(Old(), day)) is warned  # type: ignore[arg-type]
