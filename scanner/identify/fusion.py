@@ -81,10 +81,14 @@ def _families(matches: Sequence[Match]) -> dict[str, dict[str, Match]]:
 
 def _confidence(leader: str, weights: dict[str, float], families: dict[str, dict[str, Match]]) -> float:
     firm = any(m.grade in SURE for family, m in families[leader].items() if family != "oui")
-    total = math.exp(PRIOR)
+    total = math.exp(PRIOR) + math.exp(weights[leader])
     for maker, weight in weights.items():
+        if maker == leader:
+            continue
+        if firm and not any(m.grade in SURE for m in families[maker].values()):
+            continue  # strong evidence for one maker vetoes what is only shared or a hint for others
         only_prefix = set(families[maker]) == {"oui"}
-        total += math.exp(min(weight, PREFIX_AGAINST) if maker != leader and only_prefix and firm else weight)
+        total += math.exp(min(weight, PREFIX_AGAINST) if only_prefix and firm else weight)
     return math.exp(weights[leader]) / total
 
 

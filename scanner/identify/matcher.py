@@ -76,7 +76,7 @@ def _owners(macs: Sequence[Reading], knowledge: Knowledge) -> set[str | None]:
         registration = knowledge.registry.lookup(reading.value)
         if registration is not None:
             owner = knowledge.vendors.by_oui_org(registration.organisation)
-            owners.add(owner[0].group if owner is not None else None)
+            owners.add(knowledge.vendors.group_of(owner[0].id).group if owner is not None else None)
     return owners
 
 
@@ -107,7 +107,7 @@ def _belongs(mac: str, maker: str, knowledge: Knowledge) -> bool:
     address = normal_mac(mac)
     registration = knowledge.registry.lookup(address) if address else None
     owner = knowledge.vendors.by_oui_org(registration.organisation) if registration is not None else None
-    return owner is not None and owner[0].group == maker
+    return owner is not None and knowledge.vendors.group_of(owner[0].id).group == maker
 
 
 def _field(name: str, fingerprint: Fingerprint, caught: Mapping[str, str]) -> str | None:
@@ -139,7 +139,7 @@ def _registry(macs: Sequence[Reading], knowledge: Knowledge) -> Iterator[Match]:
                 grade=Grade.STRONG if whole else Grade.SHARED,
                 family="oui",
                 readings=(reading,),
-                manufacturer=entity.group,
+                manufacturer=knowledge.vendors.group_of(entity.id).group,
                 shared_with=() if whole else ("unknown",),
                 brand=label.id if label is not None else None,
             )

@@ -26,7 +26,7 @@ class Knowledge:
     def __init__(self, folders: Sequence[Path], registry: Path) -> None:
         """`folders`: rule roots, ours first; `registry`: the folder of the packed registry."""
         self.folders = tuple(folders)
-        self._registry = registry
+        self.registry_folder = registry
 
     @cached_property
     def fingerprints(self) -> tuple[Fingerprint, ...]:
@@ -80,14 +80,14 @@ class Knowledge:
         """The IEEE registry with our overrides."""
         from scanner.knowledge.registry import Registry
 
-        return Registry(self._registry / "registry.bin", self._registry / "overrides.yaml")
+        return Registry(self.registry_folder / "registry.bin", self.registry_folder / "overrides.yaml")
 
     @cached_property
     def version(self) -> RulesVersion:
         """Dates and digests of all of it."""
         from scanner.knowledge import version
 
-        return version.read(self.folders, self._registry)
+        return version.read(self.folders, self.registry_folder)
 
 
 def load(overlays: Sequence[Path] = ()) -> Knowledge:

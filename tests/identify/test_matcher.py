@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from scanner import knowledge
+from scanner.identify import identify, suspects
+from scanner.knowledge import Knowledge
+from scanner.model import Level, Observation, Recording
+from scanner.protocols import read_all
+
+
+@pytest.fixture(scope="module")
+def known() -> Knowledge:
+    return knowledge.load()
+
+
+def device(mac: str | None = None, **said: str) -> Recording:
+    return Recording(
+        id="d",
+        mac=mac,
+        observations=tuple(
+            Observation(channel=c.replace("__", "-").replace("_", "."), value=v) for c, v in said.items()
+        ),
+    )
+
+
+def test_a_prefix_of_whole_devices_is_likely_and_one_of_parts_possible(known: Knowledge) -> None:
+    whole = identify(device("3c:ef:8c:11:22:33"), known)
+    part = identify(device("00:18:82:11:22:33"), known)
+    assert (whole.manufacturer, whole.level) == ("dahua", Level.LIKELY)
+    assert (part.manufacturer, part.level) == ("huawei", Level.POSSIBLE)
+
+
+def test_a_randomised_address_says_nothing(known: Knowledge) -> None:
+    found = identify(device("3e:ef:8c:11:22:33"), known)
+    assert found.manufacturer is None
+    assert any("locally administered" in note for note in found.notes)
+
+
+def test_a_mac_in_a_name_must_belong_to_the_maker(known: Knowledge) -> None:
+    realm = "rtsp_header_www__authenticate"
+    real = identify(device(**{realm: 'Digest realm="AXIS_00408CEF081C"'}), known)
+    fake = identify(device(**{realm: 'Digest realm="AXIS_3CEF8C112233"'}), known)
+    assert real.manufacturer == "axis"
+    assert fake.manufacturer is None
+
+
+def test_suspects_open_the_door_to_specific_questions(known: Knowledge) -> None:
+    readings = read_all(device(http_header_server="App-webs/"))
+    assert "hikvision" in suspects(readings, known)
+    assert not suspects(read_all(device(tcp_open="37777")), known)
+
+
+def test_the_registered_seller_is_not_the_maker(known: Knowledge) -> None:
+    found = identify(device("00:1f:54:11:22:33"), known)
+    assert found.manufacturer is None
+    assert found.brand == "lorex"
