@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-BASE = {"model", "errors", "values", "channels", "resources"}
+BASE = {"model", "errors", "values", "channels", "ports", "resources"}
 EVERYTHING = None
 MAY_IMPORT: dict[str, set[str] | None] = {
     **dict.fromkeys(BASE, BASE),
@@ -23,7 +23,8 @@ MAY_IMPORT: dict[str, set[str] | None] = {
     "net": BASE | {"protocols", "config", "targets"},
     "discover": BASE | {"protocols", "net", "config", "targets"},
     "engine": BASE
-    | {"protocols", "net", "discover", "config", "targets", "assess", "identify", "judge", "knowledge", "recordings"},
+    | {"protocols", "net", "discover", "config", "targets", "assess", "identify", "judge", "knowledge", "recordings",
+       "state"},
     "report": BASE,
     "publish": BASE | {"store"},
     "store": BASE | {"recordings"},

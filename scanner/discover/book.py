@@ -1,0 +1,199 @@
+"""The book of a scan: every sighting and every answer is entered here, and devices come out.
+
+Same (MAC, IP) is one device. One MAC with several addresses is one device only where a serial, an ONVIF endpoint or a
+UDN agrees; else it may be a router or proxy ARP. Without a MAC the address stands for the device.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from scanner.model import Observation, Reading, Recording
+from scanner.protocols import read_all, reader
+
+MAX_OBSERVATIONS = 400
+"""Observations of one device that are kept."""
+
+SAME: frozenset[str] = frozenset({
+    "wsdiscovery.epr", "upnp.udn", "upnp.serialnumber", "sadp.devicesn", "dhip.serialno", "onvif.serialnumber",
+})  # fmt: skip
+"""Channels whose value belongs to one device only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Somebody is there."""
+
+    address: str
+    mac: str | None
+    method: str
+    """`arp`, `neighbours`, `connect`, `multicast`, …"""
+    link: str | None = None
+    """Interface on which it was seen; None behind a router."""
+    packets: int = 1
+    """Packets it took."""
+
+
+@dataclass
+class Entry:
+    """One device while a scan lasts."""
+
+    address: str
+    mac: str | None = None
+    link: str | None = None
+    foreign: bool = False
+    """It speaks from an address that is on no network of its link: heard, never asked."""
+    methods: set[str] = field(default_factory=set)
+    observations: list[Observation] = field(default_factory=list)
+    open: set[int] = field(default_factory=set)
+    packets: int = 0
+    bytes_sent: int = 0
+    stopped: str | None = None
+    done: bool = False
+    """It has been asked to the end."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether it answered any question, or opened a port."""
+        return bool(self.open) or any(not seen.silent for seen in self.observations)
+
+    def add(self, observations: Iterable[Observation]) -> None:
+        """Keep observations, masked, within bounds."""
+        for seen in observations:
+            if len(self.observations) < MAX_OBSERVATIONS:
+                self.observations.append(masked(seen))
+
+    def recording(self) -> Recording:
+        """What the device said so far."""
+        seen = list(self.observations)
+        if self.open:
+            seen.append(Observation(channel="tcp.open", value=",".join(str(port) for port in sorted(self.open))))
+        return Recording(
+            id=name(self.address, self.mac), ip=self.address, mac=self.mac, observations=tuple(seen)
+        )
+
+
+def masked(seen: Observation) -> Observation:
+    """The observation without what a device gives away needlessly."""
+    protocol = reader(seen.channel)
+    return seen if protocol is None or seen.silent else protocol.mask(seen)
+
+
+def name(address: str, mac: str | None) -> str:
+    """The recording's id: MAC and address, because both make a device."""
+    place = re.sub(r"[^0-9a-zA-Z]", "-", address)
+    return f"{mac.replace(':', '')}-{place}" if mac else f"ip-{place}"
+
+
+class Book:
+    """All devices of a scan, by (MAC, IP)."""
+
+    def __init__(self, excludes: Callable[[str | None, str | None], bool] = lambda _address, _mac: False) -> None:
+        self._excludes = excludes
+        self._entries: dict[tuple[str | None, str], Entry] = {}
+        self._by_address: dict[str, list[Entry]] = {}
+        self.excluded: set[str] = set()
+        """Addresses that answered and are excluded (by their MAC, or because they answer to everybody)."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def entries(self) -> list[Entry]:
+        """All devices, in the order found."""
+        return list(self._entries.values())
+
+    def at(self, address: str) -> Entry | None:
+        """The device of an address; the first one where two claim it."""
+        found = self._by_address.get(address)
+        return found[0] if found else None
+
+    def conflicts(self) -> list[str]:
+        """Addresses that several MACs claim."""
+        return [a for a, found in self._by_address.items() if len({e.mac for e in found}) > 1]
+
+    def sighted(self, sighting: Sighting) -> Entry | None:
+        """Enter a sighting; None where the device is excluded and stays out of the book."""
+        address, mac = sighting.address, sighting.mac
+        if self._excludes(address, mac):
+            self._drop(address)
+            self.excluded.add(address)
+            return None
+        entry = self._entries.get((mac, address)) or self._adopt(address, mac)
+        entry.methods.add(sighting.method)
+        entry.link = entry.link or sighting.link
+        entry.packets += sighting.packets
+        return entry
+
+    def heard(self, address: str, observation: Observation, *, method: str, link: str | None) -> Entry | None:
+        """Enter an answer that came from an address; None where it is excluded."""
+        if address in self.excluded:
+            return None
+        entry = self.at(address) or self.sighted(Sighting(address, None, method, link, packets=0))
+        if entry is not None:
+            entry.methods.add(method)
+            entry.add([observation])
+        return entry
+
+    def _adopt(self, address: str, mac: str | None) -> Entry:
+        """A new entry, or the one known so far without (or asked for without) a MAC."""
+        known = self._by_address.setdefault(address, [])
+        if mac is None and known:
+            return known[0]
+        for entry in known:
+            if entry.mac is None:
+                del self._entries[None, address]
+                entry.mac = mac
+                self._entries[mac, address] = entry
+                return entry
+        entry = Entry(address, mac)
+        known.append(entry)
+        self._entries[mac, address] = entry
+        return entry
+
+    def _drop(self, address: str) -> None:
+        for entry in self._by_address.pop(address, []):
+            del self._entries[entry.mac, address]
+
+
+def united(recordings: Sequence[Recording]) -> tuple[list[Recording], list[str]]:
+    """The recordings with those of one device joined, and the MACs that stand for several addresses unexplained."""
+    by_mac: dict[str, list[Recording]] = {}
+    for recording in recordings:
+        if recording.mac is not None:
+            by_mac.setdefault(recording.mac, []).append(recording)
+    joined: dict[str, Recording] = {}
+    gone: set[str] = set()
+    unexplained: list[str] = []
+    for mac, same in by_mac.items():
+        if len(same) == 1:
+            continue
+        marks = [_marks(read_all(recording)) for recording in same]
+        if all(marks) and marks[0].intersection(*marks[1:]):
+            joined[same[0].id] = _join(same)
+            gone.update(recording.id for recording in same[1:])
+        else:
+            unexplained.append(mac)
+    return [joined.get(r.id, r) for r in recordings if r.id not in gone], unexplained
+
+
+def _marks(readings: Sequence[Reading]) -> set[tuple[str, str]]:
+    return {(r.channel, r.value.strip().lower()) for r in readings if r.channel in SAME and len(r.value.strip()) >= 6}
+
+
+def _join(same: Sequence[Recording]) -> Recording:
+    first = same[0]
+    seen: list[Observation] = []
+    known: set[tuple[str, str, int | None]] = set()
+    for recording in same:
+        for observation in recording.observations:
+            key = (observation.channel, observation.value, observation.port)
+            if key not in known:
+                known.add(key)
+                seen.append(observation)
+    return msgspec.structs.replace(
+        first, addresses=tuple(r.ip for r in same[1:] if r.ip is not None), observations=tuple(seen)
+    )

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from scanner.discover import arp
+from scanner.discover.book import Sighting
+from scanner.net import interfaces
+from scanner.net.interfaces import Reach, Segment
+from scanner.net.ledger import Ledger
+from scanner.net.pace import Pace
+from scanner.net.raw import LinkGone
+
+pytestmark = pytest.mark.root
+Build = Callable[[dict[str, str]], Any]
+
+DEVICES = {f"10.77.0.{n}": f"3c:ef:8c:00:00:{n:02x}" for n in range(10, 60)}
+
+
+def targets(first: str, last: str) -> list[Segment]:
+    from ipaddress import IPv4Address
+
+    topology = interfaces.read()
+    return [s for s in topology.segments(int(IPv4Address(first)), int(IPv4Address(last))) if s.reach is Reach.LINK]
+
+
+def sweep(parts: list[Segment], rate: float = 5000, **more: Any) -> tuple[list[Sighting], arp.Swept]:
+    found: list[Sighting] = []
+    link = parts[0].link
+    assert link is not None
+    return found, asyncio.run(arp.sweep(link, parts, Pace(rate), Ledger(), found.append, settle=0.2, **more))
+
+
+def test_everybody_is_found_with_the_right_mac(segment: Build) -> None:
+    segment(DEVICES)
+    found, swept = sweep(targets("10.77.0.0", "10.77.0.255"))
+
+    assert {s.address: s.mac for s in found} == DEVICES
+    assert {s.link for s in found} == {"s0"}
+    assert swept.drops == 0
+    assert swept.asked == 256 + 256 - 50  # the second pass goes to the silent only
+
+
+def test_addresses_to_skip_are_not_asked(segment: Build) -> None:
+    segment(DEVICES)
+    found, swept = sweep(targets("10.77.0.10", "10.77.0.12"), skip=frozenset({"10.77.0.11"}))
+
+    assert sorted(s.address for s in found) == ["10.77.0.10", "10.77.0.12"]
+    assert swept.asked == 2
+
+
+def test_the_sweep_keeps_to_its_rate(segment: Build) -> None:
+    segment(DEVICES)
+    start = time.monotonic()
+    _, swept = sweep(targets("10.77.0.0", "10.77.0.99"), rate=200)
+    took = time.monotonic() - start - 2 * 0.2
+
+    assert swept.asked == 150
+    assert 150 / 200 * 0.85 <= took <= 150 / 200 * 1.4
+
+
+def test_a_link_that_goes_away_is_told(segment: Build) -> None:
+    made = segment(DEVICES)
+
+    async def main() -> None:
+        parts = targets("10.77.1.0", "10.77.9.255")
+        link = parts[0].link
+        assert link is not None
+        task = asyncio.create_task(arp.sweep(link, parts, Pace(300), Ledger(), lambda _s: None))
+        await asyncio.sleep(0.3)
+        made.inside("ip", "link", "del", "d0")
+        with pytest.raises(LinkGone, match="s0"):
+            await asyncio.wait_for(task, 3)
+
+    asyncio.run(main())
+
+
+def test_answers_nobody_asked_for_are_ignored(segment: Build) -> None:
+    segment(DEVICES)
+    found, _ = sweep(targets("10.77.0.10", "10.77.0.12"))
+
+    assert len(found) == 3

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from scanner.discover.book import MAX_OBSERVATIONS, Book, Entry, Sighting, name, united
+from scanner.model import Observation, Recording
+
+SADP = "<ProbeMatch><DeviceSN>{sn}</DeviceSN><Salt>d8eebc414effc857</Salt></ProbeMatch>"
+MAC = "3c:ef:8c:00:00:01"
+
+
+def sadp(serial: str) -> Observation:
+    return Observation(channel="sadp.response", value=SADP.format(sn=serial), port=37020)
+
+
+def test_a_mac_and_an_address_are_one_device() -> None:
+    book = Book()
+    book.sighted(Sighting("10.0.0.1", MAC, "arp", "eth0"))
+    book.sighted(Sighting("10.0.0.1", MAC, "neighbours", "eth0"))
+
+    assert len(book) == 1
+    assert book.entries()[0].methods == {"arp", "neighbours"}
+    assert book.entries()[0].packets == 2
+
+
+def test_an_answer_before_the_mac_is_known_belongs_to_the_same_device() -> None:
+    book = Book()
+    book.heard("10.0.0.1", sadp("A1234567"), method="multicast", link="eth0")
+    book.sighted(Sighting("10.0.0.1", MAC, "arp", "eth0"))
+    book.sighted(Sighting("10.0.0.1", None, "connect"))
+
+    assert [(e.address, e.mac) for e in book.entries()] == [("10.0.0.1", MAC)]
+    assert book.at("10.0.0.1") is book.entries()[0]
+    assert book.entries()[0].answered
+
+
+def test_two_macs_on_one_address_are_two_devices() -> None:
+    book = Book()
+    book.sighted(Sighting("10.0.0.1", MAC, "arp"))
+    book.sighted(Sighting("10.0.0.1", "aa:bb:cc:00:00:01", "arp"))
+
+    assert len(book) == 2
+    assert book.conflicts() == ["10.0.0.1"]
+
+
+def test_excluded_devices_stay_out_whenever_that_is_noticed() -> None:
+    book = Book(lambda address, mac: address == "10.0.0.9" or (mac or "").startswith("3c:ef:8c"))
+    assert book.sighted(Sighting("10.0.0.9", None, "connect")) is None
+    assert book.heard("10.0.0.1", sadp("A1234567"), method="multicast", link="eth0") is not None
+    assert book.sighted(Sighting("10.0.0.1", MAC, "arp")) is None
+    assert book.heard("10.0.0.1", sadp("A1234567"), method="multicast", link="eth0") is None
+
+    assert len(book) == 0
+    assert book.excluded == {"10.0.0.1", "10.0.0.9"}
+
+
+def test_what_is_stored_is_masked() -> None:
+    entry = Entry("10.0.0.1")
+    entry.add([sadp("A1234567")])
+
+    assert "d8eebc414effc857" not in entry.observations[0].value
+    assert "A1234567" in entry.observations[0].value
+
+
+def test_observations_of_one_device_are_bounded() -> None:
+    entry = Entry("10.0.0.1")
+    entry.add(Observation(channel="tcp.banner", value=str(n), port=22) for n in range(1000))
+
+    assert len(entry.observations) == MAX_OBSERVATIONS
+
+
+def test_a_recording_says_what_the_device_said() -> None:
+    entry = Entry("10.0.0.1", MAC)
+    entry.open |= {554, 80}
+    recording = entry.recording()
+
+    assert (recording.ip, recording.mac, recording.id) == ("10.0.0.1", MAC, "3cef8c000001-10-0-0-1")
+    assert recording.observations[-1] == Observation(channel="tcp.open", value="80,554")
+    assert name("fe80::1%eth0", None) == "ip-fe80--1-eth0"
+
+
+def test_silence_is_no_answer() -> None:
+    entry = Entry("10.0.0.1")
+    entry.add([Observation(channel="sadp.response", value="", silent=True)])
+    assert not entry.answered
+    entry.open.add(80)
+    assert entry.answered
+
+
+def recording(ip: str, serial: str | None, mac: str = MAC) -> Recording:
+    return Recording(id=name(ip, mac), ip=ip, mac=mac, observations=(sadp(serial),) if serial else ())
+
+
+def test_one_mac_with_several_addresses_is_one_device_where_a_serial_agrees() -> None:
+    joined, unexplained = united([recording("10.0.0.1", "A1234567"), recording("10.0.0.2", "a1234567")])
+
+    assert [(r.ip, r.addresses) for r in joined] == [("10.0.0.1", ("10.0.0.2",))]
+    assert unexplained == []
+
+
+def test_one_mac_with_several_addresses_may_be_a_router() -> None:
+    apart = [recording("10.0.0.1", "A1234567"), recording("10.0.0.2", "B1234567"), recording("10.0.0.3", None)]
+    joined, unexplained = united(apart)
+
+    assert joined == apart
+    assert unexplained == [MAC]
+
+
+def test_different_macs_are_never_joined() -> None:
+    apart = [recording("10.0.0.1", "A1234567"), recording("10.0.0.2", "A1234567", "aa:bb:cc:00:00:01")]
+
+    assert united(apart) == (apart, [])
