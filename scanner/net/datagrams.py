@@ -73,7 +73,6 @@ class Datagrams:
         self._sources: dict[str, int] = {}
         self._channels: dict[tuple[str, str], int] = {}
         self._known: set[tuple[str, str, int]] = set()
-        self._asked_alone: set[str] = set()
         self._names = {link.index: link.name for link in links}
         self.problems: list[str] = []
         self.dropped = 0
@@ -126,17 +125,15 @@ class Datagrams:
                     if turn < question.repeat:
                         await self._ask_link(link, question)
 
-    async def ask_host(self, address: str, questions: Sequence[Question]) -> None:
-        """Ask one host alone, once each; questions that make no sense alone are left out."""
+    async def ask_host(self, address: str, questions: Sequence[Question]) -> list[Question]:
+        """Ask one host alone, once each; returns what was asked: questions that make no sense alone are left out."""
         assert self._alone is not None
-        self._asked_alone.add(address)
+        asked = []
         for question in questions:
-            if not question.unicast:
-                continue
             port = self._real_port(address, question.port)
-            if port is None:
-                continue
-            await self._send(self._alone, question, address, port)
+            if question.unicast and port is not None and await self._send(self._alone, question, address, port):
+                asked.append(question)
+        return asked
 
     async def _ask_link(self, link: Link, question: Question) -> None:
         sender = self._senders.get(link.name)
@@ -156,7 +153,7 @@ class Datagrams:
             return [_EVERYBODY]
         return dict.fromkeys(str(a.network.broadcast_address) for a in link.addresses if a.network.prefixlen < 31)
 
-    async def _send(self, sock: socket.socket, question: Question, address: str, port: int) -> None:
+    async def _send(self, sock: socket.socket, question: Question, address: str, port: int) -> bool:
         await self._pace.take()
         for patience in (0.01, 0.05, 0.2, 0):
             try:
@@ -165,11 +162,12 @@ class Datagrams:
                 await asyncio.sleep(patience)  # the queue is full: unresolved neighbours hold it
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
-                    return  # no way there, or an earlier datagram was refused: the host is asked by other means
+                    return False  # no way there, or an earlier datagram was refused
                 await asyncio.sleep(patience)
             else:
                 self._ledger.sent("udp", address, len(question.payload), question.request, port=question.port)
-                return
+                return True
+        return False
 
     def _socket(self, link: Link | None) -> socket.socket:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)

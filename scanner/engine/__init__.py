@@ -1,0 +1,13 @@
+"""The pipeline of a live scan, the only place where stages meet: discover, ask, record, assess.
+
+Bounded, paced and interruptible; nothing is sent before the whole plan has been checked.
+"""
+
+from __future__ import annotations
+
+from scanner.engine.live import Progress, run, scan
+from scanner.engine.rehearsal import dry_run
+from scanner.engine.telling import write_recordings
+from scanner.engine.ways import proposal
+
+__all__ = ["Progress", "dry_run", "proposal", "run", "scan", "write_recordings"]

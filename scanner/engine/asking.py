@@ -1,0 +1,143 @@
+"""One device, asked: the most telling question first, maker-specific ones only after a hint, no more than is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from scanner import ports
+from scanner.config import Plan
+from scanner.discover.book import Entry
+from scanner.identify import identify, suspects
+from scanner.knowledge import Knowledge
+from scanner.model import Identity, Level, Observation, Reading, Transport
+from scanner.net.streams import Bounds, Host, Streams
+from scanner.protocols import read_all
+from scanner.protocols.base import Protocol, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One port to go to, and what is spoken there; without a protocol it is only looked at."""
+
+    port: int
+    tls: bool = False
+    protocol: Protocol | None = None
+
+
+def agenda(protocols: Iterable[Protocol], wanted: Sequence[int]) -> tuple[Visit, ...]:
+    """Every protocol on its ports in asking order; then the ports nobody speaks on.
+
+    A port that the user named and nobody knows is tried as a web server.
+    """
+    speakers = sorted(
+        (p for p in protocols if p.transport is Transport.TCP and p.tier <= 2 and _asks(p)), key=lambda p: p.order
+    )
+    visits = [
+        Visit(port, port in p.tls_ports and port not in p.ports, p)
+        for p in speakers for port in wanted if port in p.ports or port in p.tls_ports
+    ]  # fmt: skip
+    web = next((p for p in speakers if p.name == "http"), None)
+    spoken = {visit.port for visit in visits}
+    visits += [Visit(port, False, None if port in ports.ASKED else web) for port in wanted if port not in spoken]
+    return tuple(visits)
+
+
+def _asks(protocol: Protocol) -> bool:
+    return type(protocol).converse is not Protocol.converse
+
+
+def enough(identity: Identity) -> bool:
+    """Whether nothing more needs to be asked: the maker is certain, and the label, model and firmware are known."""
+    return (
+        identity.level is Level.CONFIRMED and not identity.conflicts
+        and None not in (identity.manufacturer, identity.brand, identity.model, identity.firmware)
+    )  # fmt: skip
+
+
+def bounds(plan: Plan) -> Bounds:
+    """What one device may cost under a plan."""
+    return Bounds(
+        connect_seconds=plan.timeout, silence_seconds=plan.timeout, device_seconds=plan.device_seconds,
+        device_bytes=plan.device_bytes, requests=plan.manners.requests, connects=plan.manners.device_connects,
+    )  # fmt: skip
+
+
+class Asker:
+    """Asks devices; one `ask` at a time for one device, any number for several."""
+
+    def __init__(
+        self, plan: Plan, knowledge: Knowledge, protocols: Iterable[Protocol], streams: Streams,
+        halted: Callable[[Entry], str | None] = lambda _entry: None,
+    ) -> None:  # fmt: skip
+        self._plan = plan
+        self._knowledge = knowledge
+        self._agenda = agenda(protocols, plan.ports)
+        self._streams = streams
+        self._halted = halted
+        self._bounds = bounds(plan)
+        self.problems: list[str] = []
+        """Protocols that failed on a device: our defects, told once each."""
+
+    async def ask(self, entry: Entry) -> None:
+        """Everything on the agenda, until enough is known, the device stops answering or its budget is spent."""
+        host = Host(entry.address, self._bounds, partial(self._plan.real_port, entry.address))
+        mind = _Mind(entry, self._knowledge)
+        for visit in self._agenda:
+            host.stopped = host.stopped or self._halted(entry)
+            if host.stopped is not None or mind.enough():
+                break
+            if visit.port in host.closed or visit.port in host.mute:
+                continue
+            await self._visit(host, visit, entry, mind)
+        entry.stopped = host.stopped
+        entry.done = True
+
+    async def _visit(self, host: Host, visit: Visit, entry: Entry, mind: _Mind) -> None:
+        if visit.protocol is None:
+            await self._streams.look(host, visit.port)
+            entry.open.update(host.open)
+            return
+        stream = Stream(entry.address, visit.port, visit.tls, mind.heard(), mind.hints())
+        seen: list[Observation] = []
+        try:
+            await self._streams.converse(host, visit.protocol, stream, seen)
+        except Exception as error:  # noqa: BLE001 - one broken protocol must not lose the others' answers
+            problem = f"protocol {visit.protocol.name} failed: {type(error).__name__}: {error}"
+            if problem not in self.problems:
+                self.problems.append(problem)
+            host.mute.add(visit.port)
+        finally:
+            entry.add(seen)
+            entry.open.update(host.open)
+
+
+class _Mind:
+    """What is thought of a device, thought anew only when it has said more."""
+
+    def __init__(self, entry: Entry, knowledge: Knowledge) -> None:
+        self._entry = entry
+        self._knowledge = knowledge
+        self._heard: tuple[int, tuple[Reading, ...]] = (-1, ())
+        self._hints: tuple[int, frozenset[str]] = (-1, frozenset())
+        self._enough: tuple[int, bool] = (-1, False)
+
+    @property
+    def _age(self) -> int:
+        return len(self._entry.observations)
+
+    def heard(self) -> tuple[Reading, ...]:
+        if self._heard[0] != self._age:
+            self._heard = (self._age, read_all(self._entry.recording()))
+        return self._heard[1]
+
+    def hints(self) -> frozenset[str]:
+        if self._hints[0] != self._age:
+            self._hints = (self._age, suspects(self.heard(), self._knowledge))
+        return self._hints[1]
+
+    def enough(self) -> bool:
+        if self._enough[0] != self._age:
+            self._enough = (self._age, enough(identify(self._entry.recording(), self._knowledge)))
+        return self._enough[1]

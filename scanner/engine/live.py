@@ -1,0 +1,79 @@
+"""A scan from its first packet to its report, and how it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+
+from scanner.config import Plan
+from scanner.engine.stages import Progress, Stages
+from scanner.engine.telling import report
+from scanner.knowledge import Knowledge
+from scanner.model import Report
+
+GRACE = 0.6
+"""Seconds that running work gets to end after an interruption."""
+
+__all__ = ["Progress", "run", "scan"]
+
+
+def run(plan: Plan, knowledge: Knowledge, *, progress: Progress | None = None) -> Report:
+    """Scan from outside an event loop; the first Ctrl-C (or SIGTERM) ends it within a second, with what is known.
+
+    A second one is not caught. Raises as `scan` does.
+    """
+
+    async def main() -> Report:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        caught = (signal.SIGINT, signal.SIGTERM)
+
+        def interrupt() -> None:
+            stop.set()
+            for number in caught:
+                loop.remove_signal_handler(number)
+
+        for number in caught:
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
+                loop.add_signal_handler(number, interrupt)
+        return await scan(plan, knowledge, progress=progress, stop=stop)
+
+    return asyncio.run(main())
+
+
+async def scan(
+    plan: Plan, knowledge: Knowledge, *, progress: Progress | None = None, stop: asyncio.Event | None = None
+) -> Report:
+    """Scan as planned. `stop`, or cancelling the task, ends it within a second with what is known by then.
+
+    What could not be completed stands in `Report.scan.failures`. Raises `UsageProblem`, before anything is sent, for
+    a plan that cannot be carried out.
+    """
+    stages = Stages(plan, knowledge, progress)
+    work = asyncio.create_task(stages.work(), name="scan")
+    waiter = asyncio.create_task((stop or asyncio.Event()).wait(), name="scan-stop")
+    interrupted = False
+    try:
+        await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
+        interrupted = not work.done()
+    except asyncio.CancelledError:
+        interrupted = True
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+    waiter.cancel()
+    work.cancel()
+    await asyncio.wait({work, waiter}, timeout=GRACE)
+    if work.done() and not work.cancelled() and (error := work.exception()) is not None:
+        if os.environ.get("LANVETO_DEBUG"):
+            raise error
+        stages.fail(f"internal error: {_innermost(error)}; what was found by then is reported. Please report it")
+    return report(stages, interrupted=interrupted)
+
+
+def _innermost(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from scanner.discover.book import Entry
+from scanner.engine.telling import unanswered, write_recordings
+from scanner.model import Observation, Recording, Via
+from scanner.protocols.base import Question
+from scanner.recordings import load
+
+SADP = Question("sadp.response", "inquiry", b"a", 37020, groups=("239.255.255.250",))
+SADP_2 = Question("sadp.response", "inquiry_v32", b"b", 37020, groups=("239.255.255.250",))
+DHIP = Question("dhip.response", "DHDiscover.search", b"c", 37810)
+
+
+def test_one_silence_for_every_protocol_that_was_asked() -> None:
+    found = unanswered(Entry("10.0.0.1", link="eth0"), [SADP, SADP_2, DHIP], [SADP])
+
+    assert [(o.channel, o.port, o.via, o.silent, o.value) for o in found] == [
+        ("sadp.response", 37020, Via.UNICAST, True, ""), ("dhip.response", 37810, Via.UNICAST, True, "")
+    ]  # fmt: skip
+
+
+def test_an_answer_is_no_silence_and_multicast_does_not_reach_routed_hosts() -> None:
+    heard = Entry("10.0.0.1", link="eth0", observations=[Observation(channel="sadp.response", value="<ProbeMatch/>")])
+
+    assert unanswered(heard, [], [SADP]) == []
+    assert [o.via for o in unanswered(Entry("10.0.0.1", link="eth0"), [], [SADP])] == [Via.MULTICAST]
+    assert unanswered(Entry("10.9.0.1"), [], [SADP]) == []
+
+
+def test_recordings_are_for_their_owners_eyes(tmp_path: Path) -> None:
+    some = Recording(id="ip-10-0-0-1", ip="10.0.0.1", observations=(Observation(channel="http.title", value="\x1bé"),))
+
+    assert write_recordings(tmp_path, [some]) == []
+    path = tmp_path / "ip-10-0-0-1.yaml"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load(path).recordings == (some,)
+    assert [file.name for file in tmp_path.iterdir()] == ["ip-10-0-0-1.yaml"]
+
+
+def test_a_folder_that_went_away_is_told(tmp_path: Path) -> None:
+    problems = write_recordings(tmp_path / "gone", [Recording(id="a"), Recording(id="b")])
+
+    assert len(problems) == 2
+    assert "No such file" in problems[0]

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from ipaddress import IPv4Interface, IPv4Network
+
+import pytest
+
+from scanner.config import Plan
+from scanner.engine import ways
+from scanner.errors import UsageProblem
+from scanner.net.interfaces import Link, Reach, Route, Topology
+
+ETH = Link("eth0", 2, "aa:bb:cc:dd:ee:ff", True, True, True, (IPv4Interface("10.0.0.5/24"),))
+WAN = Link("eth1", 3, "aa:bb:cc:dd:ee:00", True, True, True, (IPv4Interface("8.8.8.5/24"),))
+LO = Link("lo", 1, None, True, False, False, (IPv4Interface("127.0.0.1/8"),))
+HERE = Topology((LO, ETH, WAN), (
+    Route(IPv4Network("0.0.0.0/0"), Reach.ROUTED, 2, "10.0.0.1"),
+    Route(IPv4Network("10.0.0.0/24"), Reach.LINK, 2),
+    Route(IPv4Network("10.0.0.5/32"), Reach.LOCAL, 2),
+    Route(IPv4Network("10.0.0.255/32"), Reach.NOWHERE, 2),
+    Route(IPv4Network("8.8.8.0/24"), Reach.LINK, 3),
+    Route(IPv4Network("127.0.0.0/8"), Reach.LOCAL, 1),
+))  # fmt: skip
+
+
+def counts(plan: Plan) -> dict[Reach, int]:
+    parts = ways.segments(plan, ways.resolve(plan, HERE), HERE)
+    return {reach: n for reach in Reach if (n := ways.count(parts, reach))}
+
+
+def test_targets_by_the_way_to_them() -> None:
+    plan = Plan(targets=("10.0.0.0/24", "192.168.0.0/30", "127.0.0.0/30"))
+
+    assert counts(plan) == {Reach.LINK: 253, Reach.ROUTED: 2, Reach.LOCAL: 2}
+    parts = ways.segments(plan, ways.resolve(plan, HERE), HERE)
+    assert [link.name for link in ways.links(parts)] == ["eth0"]
+
+
+def test_this_machine_is_asked_only_by_name() -> None:
+    assert counts(Plan(targets=("10.0.0.4-6",))) == {Reach.LINK: 2}
+    assert counts(Plan(targets=("10.0.0.5",))) == {Reach.LOCAL: 1}
+
+
+def test_an_interface_alone_is_its_networks() -> None:
+    assert counts(Plan(interfaces=("eth0",))) == {Reach.LINK: 253}
+
+
+def test_link_layer_questions_only_on_named_interfaces() -> None:
+    assert counts(Plan(targets=("10.0.0.8/30",), interfaces=("lo",))) == {Reach.ROUTED: 2}
+
+
+def test_public_addresses_on_a_named_link_are_allowed() -> None:
+    assert counts(Plan(targets=("8.8.8.8/30",), interfaces=("eth1",))) == {Reach.LINK: 2}
+    with pytest.raises(UsageProblem, match="public"):
+        counts(Plan(targets=("8.8.8.8/30",)))
+
+
+def test_an_unknown_interface_names_the_known_ones() -> None:
+    with pytest.raises(UsageProblem, match="there are lo, eth0, eth1"):
+        ways.resolve(Plan(targets=("10.0.0.1",), interfaces=("wlan9",)), HERE)
+
+
+def test_without_a_target_the_physical_links_are_scanned() -> None:
+    with pytest.raises(UsageProblem, match="public"):
+        ways.resolve(Plan(), HERE)
+    private = Topology((LO, ETH), HERE.routes[:4])
+    assert ways.resolve(Plan(), private).words == ("10.0.0.0/24",)
