@@ -18,7 +18,7 @@ from tabulate import tabulate
 from scanner import channels
 from scanner.model import Identity, Level, Recording
 from scanner.recordings import only
-from scanner.values import one_line
+from scanner.values import one_line, to_text
 
 if TYPE_CHECKING:
     from scanner.knowledge import Knowledge
@@ -135,11 +135,11 @@ class Evaluation:
         return sum(not c.sure for c in nobody), len(nobody)
 
     def told(self, name: str) -> tuple[int, int]:
-        """(right, all) for brand or model, of the counted cases whose maker is right and whose truth tells it."""
+        """(right, all) for brand or model, of the rightly named cases in which the device tells it in so many words."""
         pairs = [
             (getattr(c.recording.truth, name), getattr(c.identity, name))
             for c in self.counted
-            if c.right and getattr(c.recording.truth, name) not in {None, "unknown"}
+            if c.right and _tells(c.recording, getattr(c.recording.truth, name))
         ]
         return sum(same(a, b) for a, b in pairs), len(pairs)
 
@@ -199,6 +199,14 @@ def same(truth: str | None, answer: str | None) -> bool:
 
 def _folded(text: str | None) -> str:
     return re.sub(r"\([^)]*\)|\s", "", text or "").casefold()
+
+
+def _tells(recording: Recording, text: str | None) -> bool:
+    wanted = re.sub(r"[^a-z0-9]", "", _folded(text))
+    if not wanted or wanted == "unknown":
+        return False
+    said = re.sub(r"[^a-z0-9]", "", " ".join(to_text(o.value) for o in recording.observations).casefold())
+    return wanted in said
 
 
 def counts(recording: Recording) -> bool:
