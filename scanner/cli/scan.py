@@ -1,0 +1,214 @@
+"""`lanveto scan`: find the devices of a network, their makers, and what the law asks."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scanner.cli import options
+
+if TYPE_CHECKING:
+    from scanner.config import Plan
+    from scanner.model import Report
+    from scanner.publish.mqtt import Broker
+
+
+@click.command("scan")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@options.profile
+@click.option("--exclude", "-x", multiple=True, metavar="X", help="Address, network, range, MAC prefix or file.")
+@click.option("--interface", "-i", "interfaces", multiple=True, metavar="IF", help="Stay on this interface.")
+@click.option("--ports", metavar="LIST", help="TCP ports to look at instead of the default ones (80,443,8000-8010).")
+@click.option("--rate", type=float, metavar="N", help="ARP requests a second.")
+@click.option(
+    "--timeout", type=float, default=3.0, show_default=True, metavar="S", help="Seconds to wait for an answer."
+)
+@click.option("--gentle", is_flag=True, help="At most 10 ARP requests a second: for networks with ARP inspection.")
+@click.option("--fast", is_flag=True, help="As fast as the wires allow: for your own.")
+@click.option("--format", "format_", default="table", show_default=True, metavar="F", help="table, json or jsonl.")
+@options.output
+@click.option(
+    "--record", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="One recording a device."
+)
+@click.option("--site", default="default", show_default=True, metavar="NAME", help="Keeps overlapping networks apart.")
+@options.fail_on
+@click.option("--dry-run", is_flag=True, help="Say what would be sent and how long it takes; send nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Without TARGET: scan what is proposed, without asking.")
+@click.option("--allow-public", is_flag=True, help="Allow targets that are public addresses.")
+@click.option("--no-raw", is_flag=True, help="No raw sockets, even as root.")
+@click.option("--no-multicast", is_flag=True, help="No questions to everybody; hosts are asked one by one.")
+@click.option("--no-neighbour-writes", is_flag=True, help="Never write the kernel's neighbour table.")
+@click.option("--audit-log", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Everything sent.")
+@click.option("--mqtt", metavar="URL", help="Publish to mqtt://user@host:1883/prefix (mqtts:// for TLS).")
+@click.option("--mqtt-password-file", type=click.Path(path_type=Path), metavar="FILE", help="The broker's password.")
+@click.option("--mqtt-ca", type=click.Path(path_type=Path), metavar="FILE", help="CA of the broker's certificate.")
+@click.option("--mqtt-cert", type=click.Path(path_type=Path), metavar="FILE", help="Our certificate.")
+@click.option("--mqtt-key", type=click.Path(path_type=Path), metavar="FILE", help="Its key.")
+@click.option("--port-map", type=click.Path(dir_okay=False, path_type=Path), hidden=True)
+@click.option("--quiet", "-q", is_flag=True, help="No progress, even on a terminal.")
+@options.rules
+@options.as_of
+def command(targets: tuple[str, ...], **given: Any) -> int:
+    """Scan your own network: addresses, networks, ranges, interfaces or files of them.
+
+    Without TARGET the physical links of this machine are proposed. Scan only networks you are responsible for.
+
+    \b
+    Examples:
+      lanveto scan --dry-run 192.0.2.0/24
+      lanveto scan 192.0.2.0/24 --profile us-federal-contractor
+      lanveto scan eth0 --exclude 192.0.2.7 --format json --output report.json
+      lanveto scan 192.0.2.10-192.0.2.40 --gentle --record recordings/
+    """
+    from scanner import engine, knowledge, report, state
+    from scanner.cli.progress import Line
+
+    renderer = report.get(given["format_"])
+    wanted = options.actions(given["fail_on"], given["profiles"])
+    options.writable(given["output"])
+    broker = _broker(given)
+    plan = _plan(targets, given)
+    if not targets and not given["interfaces"]:
+        plan = _proposed(plan, yes=given["yes"] or given["dry_run"])
+    if given["dry_run"]:
+        for line in engine.dry_run(plan):
+            click.echo(line)
+        return 0
+    known = knowledge.load(given["overlays"])
+    _check_profiles(known, given["profiles"])
+    line_ = Line(quiet=given["quiet"])
+    try:
+        result = engine.run(plan, known, progress=line_)
+    finally:
+        line_.clear()
+    problem = state.save_last([device.recording for device in result.devices])
+    if problem:
+        click.echo(f"lanveto: this scan is not remembered for `lanveto explain`: {problem}", err=True)
+    options.emit(renderer.render(result), given["output"])
+    for failure in result.scan.failures:
+        click.echo(f"lanveto: not completed: {failure}", err=True)
+    published = _publish(result, broker)
+    return _code(result, published=published, found=options.failed(result, wanted))
+
+
+def _code(result: Report, *, published: bool, found: bool) -> int:
+    if result.scan.interrupted:
+        return 130
+    if result.scan.failures or not published:
+        return 3
+    return 1 if found else 0
+
+
+def _plan(targets: tuple[str, ...], given: Mapping[str, Any]) -> Plan:
+    from scanner import ports as known
+    from scanner.config import Plan, Speed, parse_ports
+    from scanner.errors import UsageProblem
+
+    if given["gentle"] and given["fast"]:
+        raise UsageProblem("--gentle and --fast contradict each other: leave one of them out")
+    speed = Speed.GENTLE if given["gentle"] else Speed.FAST if given["fast"] else Speed.NORMAL
+    return Plan(
+        targets=targets,
+        exclude=given["exclude"],
+        interfaces=given["interfaces"],
+        ports=parse_ports(given["ports"]) if given["ports"] else tuple(known.ASKED),
+        speed=speed,
+        rate=given["rate"],
+        timeout=given["timeout"],
+        site=given["site"],
+        profiles=given["profiles"],
+        as_of=options.day(given["as_of"]),
+        allow_public=given["allow_public"],
+        raw=not given["no_raw"],
+        multicast=not given["no_multicast"],
+        neighbour_writes=not given["no_neighbour_writes"],
+        port_map=_port_map(given["port_map"]),
+        record=given["record"],
+        audit_log=given["audit_log"],
+    )
+
+
+def _port_map(path: Path | None) -> dict[str, dict[int, int]]:
+    if path is None:
+        return {}
+    import msgspec
+
+    from scanner.errors import InputProblem
+
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[int, int]], strict=False)
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputProblem(f"--port-map {path}: {error}") from error
+
+
+def _proposed(plan: Plan, *, yes: bool) -> Plan:
+    """The plan with the proposed targets, once the user has agreed. Raises `UsageProblem`."""
+    from dataclasses import replace
+
+    from scanner import engine
+    from scanner.errors import UsageProblem
+
+    proposal = engine.proposal()
+    text = f"no TARGET given; the physical links are {' '.join(proposal.words)} ({proposal.addresses} addresses)"
+    if yes:
+        click.echo(f"lanveto: {text}", err=True)
+    elif sys.stdin.isatty():
+        click.confirm(f"lanveto: {text}. Scan them?", abort=True, err=True)
+    else:
+        raise UsageProblem(f"{text}. Name your targets, or agree with --yes")
+    return replace(plan, targets=proposal.words)
+
+
+def _broker(given: Mapping[str, Any]) -> Broker | None:
+    from scanner.errors import UsageProblem
+
+    extras = {name: given[name] for name in ("mqtt_password_file", "mqtt_ca", "mqtt_cert", "mqtt_key") if given[name]}
+    if not given["mqtt"]:
+        if extras:
+            raise UsageProblem(f"--{next(iter(extras)).replace('_', '-')} needs --mqtt")
+        return None
+    try:
+        import aiomqtt  # noqa: F401 - said before anything is sent
+    except ImportError as error:
+        raise UsageProblem("--mqtt needs the extra: pip install 'lanveto[mqtt]'") from error
+    from scanner.publish import mqtt
+
+    return mqtt.broker(
+        given["mqtt"],
+        password=os.environ.get(mqtt.PASSWORD_VARIABLE),
+        password_file=given["mqtt_password_file"],
+        ca=given["mqtt_ca"],
+        certificate=given["mqtt_cert"],
+        key=given["mqtt_key"],
+    )
+
+
+def _publish(result: Report, broker: Broker | None) -> bool:
+    """Whether the results reached the broker (or none was wanted); a failure is said, the report is written already."""
+    if broker is None:
+        return True
+    import asyncio
+
+    from scanner.errors import ScanIncomplete
+    from scanner.publish import mqtt
+
+    try:
+        asyncio.run(mqtt.publish(result, broker))
+    except ScanIncomplete as problem:
+        click.echo(f"lanveto: {problem}", err=True)
+        return False
+    return True
+
+
+def _check_profiles(known: Any, profiles: tuple[str, ...]) -> None:
+    """An unknown profile is said before anything is sent. Raises `UsageProblem`."""
+    from scanner.judge import judge
+    from scanner.model import Identity
+
+    if profiles:
+        judge(Identity(), known, profiles=profiles, as_of=options.day(None))
