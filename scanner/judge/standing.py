@@ -6,8 +6,8 @@ import datetime
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from scanner.knowledge.companies import Business, Confidence, Entity, Group
 from scanner.knowledge.policies import Listed, Policy
-from scanner.knowledge.vendors import Business, Confidence, Entity, Group
 from scanner.model import Identity
 
 if TYPE_CHECKING:
@@ -31,7 +31,11 @@ class Maker:
     @property
     def name(self) -> str:
         """Short name for a sentence; that of the group where its companies cannot be told apart."""
-        return self.entity.label if self.group.told_apart else self.group.title
+        if not self.group.told_apart:
+            return self.group.title
+        if self.entity is self.group.head:
+            return self.entity.label
+        return f"{self.entity.label} ({self.group.title} group)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from scanner.errors import RulesProblem
+from scanner.knowledge.companies import Confidence
 from scanner.knowledge.loader import Place, convert, files, read_yaml
 from scanner.knowledge.names import check_id, name_key
 from scanner.knowledge.periods import Period
-from scanner.knowledge.vendors import Confidence
 
 
 class BrandMaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,6 +88,16 @@ class Brand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def makers_on(self, day: datetime.date) -> tuple[BrandMaker, ...]:
         """Who made hardware for the label on that day, as far as the dates are known."""
         return tuple(maker for maker in self.makers if maker.period.holds(day))
+
+    def hint(self, model: str | None = None) -> str | None:
+        """A sentence that says why to look closer at a device of this label, or None where there is no reason."""
+        shape = next((p for p in self.model_patterns if model and p.fits(model)), None)
+        if shape is not None and shape.maker is not None:
+            return f"{self.names[0]} {model}: {shape.maker} makes models of this shape; a name alone is no proof"
+        if not self.makers:
+            return None
+        known = "; ".join(f"{m.vendor} ({m.scope}; confidence {m.confidence})" for m in self.makers)
+        return f"{self.names[0]} is a label on hardware of others: {known}; look closer"
 
 
 class Brands:

@@ -17,6 +17,7 @@ import msgspec
 
 from scanner import channels
 from scanner.identify.matcher import index_of
+from scanner.knowledge import references
 from scanner.knowledge.fingerprints import Fingerprint
 from scanner.knowledge.loader import Place, convert, read_yaml
 from scanner.model import Grade, Match, Observation, Reading, Recording
@@ -209,6 +210,8 @@ def _references(knowledge: Knowledge) -> Iterator[Finding]:
     for group in knowledge.vendors.groups:
         if group not in listed.makers and not _named(group, knowledge):
             yield Finding(f"rules/vendors/{group}.yaml", "group: is neither in rules/ids.yaml nor named by any policy")
+    for place, reason in references.problems(knowledge):
+        yield Finding(place, reason)
     missing = sorted(set(listed.makers) - NOBODY - set(knowledge.vendors.groups))
     for maker in missing:
         yield Finding("rules/ids.yaml", f"makers: {maker!r} has no file in rules/vendors/")

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from scanner.errors import RulesProblem
+from scanner.knowledge.companies import Confidence
 from scanner.knowledge.loader import Place, convert, files, read_yaml
 from scanner.knowledge.names import check_id
-from scanner.knowledge.vendors import Confidence
 from scanner.model import Effect
 
 Day = datetime.date
