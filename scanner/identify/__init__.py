@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from scanner.identify.fusion import fuse
 from scanner.identify.matcher import matches
-from scanner.model import Grade, Identity, Reading, Recording
+from scanner.model import Grade, Identity, Level, Reading, Recording
 from scanner.protocols import read_all
 
 if TYPE_CHECKING:
     from scanner.knowledge import Knowledge
+
+SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
 
 
 def identify(recording: Recording, knowledge: Knowledge) -> Identity:
@@ -24,7 +28,11 @@ def identify(recording: Recording, knowledge: Knowledge) -> Identity:
         for r in readings
         if r.channel == "mac" and knowledge.registry.lookup(r.value) is None
     ]
-    return fuse(found, software=software, notes=notes)
+    identity = fuse(found, software=software, notes=notes)
+    if identity.brand is None and identity.level in SURE and identity.manufacturer not in knowledge.builders_for_others:
+        # Nobody else is known to put a label on this maker's devices.
+        return replace(identity, brand=identity.manufacturer)
+    return identity
 
 
 def suspects(readings: Sequence[Reading], knowledge: Knowledge) -> frozenset[str]:

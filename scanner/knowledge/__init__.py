@@ -62,6 +62,18 @@ class Knowledge:
         return brands.load(self.folders)
 
     @cached_property
+    def builders_for_others(self) -> frozenset[str]:
+        """Makers whose hardware is sold under other companies' labels: their own name may not be assumed on a box."""
+        own = {group: {e.id for e in self.vendors.groups[group].entities} for group in self.vendors.groups}
+        return frozenset(
+            group
+            for brand in self.brands
+            for maker in brand.makers
+            for group, ids in own.items()
+            if maker.vendor in ids | {group} and brand.id not in ids
+        )
+
+    @cached_property
     def policies(self) -> Policies:
         """All measures."""
         from scanner.knowledge import policies
