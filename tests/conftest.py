@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import datetime
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -152,3 +156,114 @@ def make_report(make_device: Callable[..., Device]) -> Callable[..., Report]:
 def today() -> datetime.date:
     """The day the tests judge by: results must not change with the calendar."""
     return datetime.date(2026, 11, 24)
+
+
+CLONE_NEWNET = 0x40000000
+
+
+class Segment:
+    """Devices (address → MAC) that the kernel answers for, each with its own MAC, on one segment with this thread.
+
+    This thread is 10.77.255.254 on s0; the devices live behind d0 in the namespace of the process `holder`, and die
+    with it.
+    """
+
+    def __init__(self, holder: int, devices: dict[str, str]) -> None:
+        self.holder = holder
+        self.devices = devices
+        self.mac = ""
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, code: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Run Python on the devices' side; returns once it has written a line. It ends with the test."""
+        there = ["nsenter", "-t", str(self.holder), "-n", sys.executable, "-c", code, *arguments]
+        process = subprocess.Popen(there, stdout=subprocess.PIPE)
+        self.processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        return process
+
+    def inside(self, *command: str, stdin: str | None = None) -> str:
+        """Run a command on the devices' side."""
+        there = ("nsenter", "-t", str(self.holder), "-n")
+        done = subprocess.run([*there, *command], input=stdin, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture
+def segment() -> Iterator[Callable[[dict[str, str]], Segment]]:
+    """Builds a segment of devices; this thread is inside the scanner's namespace until the test ends."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    name = Path("/proc/thread-self/ns/net").readlink()
+    built: list[Segment] = []
+
+    def build(devices: dict[str, str]) -> Segment:
+        built.append(_build(holder.pid, devices))
+        return built[-1]
+
+    holder = subprocess.Popen(["unshare", "-n", "sleep", "300"], stdout=subprocess.DEVNULL)
+    try:
+        assert libc.unshare(CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        _wait_until_left(holder.pid, name)
+        yield build
+    finally:
+        for process in (p for made in built for p in made.processes):
+            process.kill()
+            process.communicate()
+        libc.setns(home, CLONE_NEWNET)
+        os.close(home)
+        holder.kill()
+        holder.wait()
+
+
+def _here(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+def _build(holder: int, devices: dict[str, str]) -> Segment:
+    _here("ip", "link", "add", "s0", "type", "veth", "peer", "name", "d0", "netns", str(holder))
+    _here("ip", "link", "set", "lo", "up")
+    _here("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+    _here("ip", "addr", "add", "10.77.255.254/16", "dev", "s0")
+    _here("ip", "link", "set", "s0", "up")
+    found = Segment(holder, devices)
+    mac = subprocess.run(["ip", "-o", "link", "show", "s0"], capture_output=True, text=True, check=True).stdout
+    found.mac = mac.split("link/ether ")[1].split()[0]
+    found.inside("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv4.conf.all.rp_filter=0",
+                 "net.ipv4.conf.d0.rp_filter=0", "net.ipv4.icmp_ratelimit=0")  # fmt: skip
+    found.inside("ip", "link", "set", "lo", "up")
+    found.inside("ip", "link", "set", "d0", "up")
+    found.inside("ip", "route", "add", "10.77.0.0/16", "dev", "d0")
+    routes = "".join(f"route add local {address}/32 dev lo\n" for address in devices)
+    found.inside("ip", "-batch", "-", stdin=routes)
+    found.inside("ip", "neigh", "replace", "10.77.255.254", "lladdr", found.mac, "dev", "d0", "nud", "permanent")
+    elements = "".join(f"{address} : {mac},\n" for address, mac in devices.items())
+    found.inside("nft", "-f", "-", stdin=f"""table netdev lab {{
+  map macs {{ type ipv4_addr : ether_addr; elements = {{ {elements} }}
+  }}
+  chain in {{ type filter hook ingress device "d0" priority 0; policy accept;
+    meta pkttype other meta pkttype set host
+  }}
+  chain out {{ type filter hook egress device "d0" priority 0; policy accept;
+    ether type ip ether saddr set ip saddr map @macs
+    ether type arp arp operation reply ether saddr set arp saddr ip map @macs arp saddr ether set arp saddr ip map @macs
+  }}
+}}
+""")
+    return found
+
+
+def _wait_until_left(pid: int, home: Path) -> None:
+    for _ in range(500):
+        try:
+            if Path(f"/proc/{pid}/ns/net").readlink() != home:
+                return
+        except OSError:
+            pass
+        time.sleep(0.01)
+    raise AssertionError("the devices' namespace did not come up")

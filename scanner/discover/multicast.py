@@ -22,10 +22,12 @@ def questions(protocols: Iterable[Protocol], hints: frozenset[str] = frozenset()
     return tuple(question for protocol in protocols for question in protocol.questions(hints))
 
 
-async def ask(datagrams: Datagrams, wanted: Sequence[Question]) -> float:
-    """Listen where answers arrive, ask on every link, wait as long as answers may take; returns those seconds."""
+async def ask(datagrams: Datagrams, wanted: Sequence[Question], *, patience: float) -> float:
+    """Listen where answers arrive, ask on every link, wait so many seconds at most; returns for how many more
+    answers may come.
+    """
     datagrams.listen(wanted)
     await datagrams.ask_links(wanted)
     seconds = max((q.seconds for q in wanted if q.groups or q.broadcast), default=0.0)
-    await asyncio.sleep(seconds)
-    return seconds
+    await asyncio.sleep(min(seconds, patience))
+    return max(0.0, seconds - patience)

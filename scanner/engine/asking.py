@@ -82,7 +82,9 @@ class Asker:
 
     async def ask(self, entry: Entry) -> None:
         """Everything on the agenda, until enough is known, the device stops answering or its budget is spent."""
-        host = Host(entry.address, self._bounds, partial(self._plan.real_port, entry.address))
+        host = Host(
+            entry.address, self._bounds, partial(self._plan.real_port, entry.address), near=entry.link is not None
+        )
         mind = _Mind(entry, self._knowledge)
         for visit in self._agenda:
             host.stopped = host.stopped or self._halted(entry)

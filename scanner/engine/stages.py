@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from functools import partial
 from ipaddress import IPv4Address
 from typing import Protocol
@@ -30,7 +30,9 @@ from scanner.protocols.base import Question
 
 WATCH = 0.3
 """Seconds between two looks at the interfaces in use."""
-ANSWERS = 1.2
+FIRST_ANSWERS = 1.0
+"""Seconds after a question to everybody, before those who answered are asked more; late answers count too."""
+ANSWERS = 1.0
 """Seconds that answers to questions to single hosts may take."""
 NEW_NEIGHBOURS = 150.0
 """New hosts a second on a link whose neighbour table is full and cannot be written."""
@@ -73,6 +75,7 @@ class Stages:
         self._speakers = multicast.speakers(self._protocols)
         self._gone: set[str] = set()
         self._crowded = False
+        self._answers_until = 0.0
 
     async def work(self) -> None:
         """All stages, one after the other."""
@@ -86,9 +89,9 @@ class Stages:
             )  # fmt: skip
             async with datagrams:
                 await self._discover(datagrams)
-                self._load_neighbours(writer)
-                await self._ask_alone(datagrams)
-                await self._ask_all()
+                await self._ask(datagrams, writer)
+                await self._late_answers()
+                await self._ask(datagrams, writer)
             for problem in datagrams.problems:
                 self.warn(problem)
         finally:
@@ -171,17 +174,32 @@ class Stages:
             self.method(multicast.METHOD, ran=False, note="switched off: hosts were asked one by one")
             return
         self.asked_links = multicast.questions(self._speakers)
-        await multicast.ask(datagrams, self.asked_links)
+        seconds = await multicast.ask(datagrams, self.asked_links, patience=FIRST_ANSWERS)
+        self._answers_until = asyncio.get_running_loop().time() + seconds
         note = None
         if self.targets.exclude_words:
             note = "questions to everybody on a link reach excluded hosts too; their answers were dropped"
         self.method(multicast.METHOD, note=note)
 
+    async def _late_answers(self) -> None:
+        """Questions to everybody may be answered late; the devices known by then were asked meanwhile."""
+        left = self._answers_until - asyncio.get_running_loop().time()
+        if left > 0:
+            await asyncio.sleep(left)
+
     # -- what they say ---------------------------------------------------------------------------------------
 
-    async def _ask_alone(self, datagrams: Datagrams) -> None:
+    async def _ask(self, datagrams: Datagrams, writer: table.Writer) -> None:
+        """Ask every device that has not been asked yet."""
+        entries = [entry for entry in self.book.entries() if not entry.foreign and not entry.done]
+        if entries:
+            self._load_neighbours(writer)
+            await self._ask_alone(datagrams, entries)
+            await self._ask_all(entries)
+
+    async def _ask_alone(self, datagrams: Datagrams, entries: Sequence[Entry]) -> None:
         """The discovery questions, to every host that has not answered them yet."""
-        entries = [entry for entry in self.book.entries() if not entry.foreign]
+        sent = False
         for done, entry in enumerate(entries, 1):
             self._tick("asking hosts", len(entries), done)
             if self._halted(entry) is None:
@@ -189,14 +207,15 @@ class Stages:
                 wanted = multicast.questions(self._speakers)
                 alone = [question for question in wanted if question.channel not in known]
                 self.asked_alone[entry.address] = await datagrams.ask_host(entry.address, alone)
-        if any(self.asked_alone.values()):
+                sent = sent or bool(self.asked_alone[entry.address])
+        if sent:
             await asyncio.sleep(ANSWERS)
 
-    async def _ask_all(self) -> None:
+    async def _ask_all(self, entries: Sequence[Entry]) -> None:
         streams = Streams(self.ledger, handshakes=self.plan.handshakes)
         asker = Asker(self.plan, self.knowledge, self._protocols, streams, self._halted)
-        waiting = iter([entry for entry in self.book.entries() if not entry.foreign])
-        total = len(self.book)
+        waiting = iter(entries)
+        total = len(entries)
         pace = Pace(NEW_NEIGHBOURS) if self._crowded else None
         done = 0
 

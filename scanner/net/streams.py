@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ MAX_ASKS = 40
 MUTE = 3
 """Questions in a row that stayed unanswered, after which a device is left alone."""
 _LACK = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+_LAST = re.compile(rb"(?im)^connection[ \t]{0,8}:[ \t]{0,8}close")  # HTTP and RTSP say so alike (RFC 9110, 7826)
 _CHECKS = 64  # an answer is tested for completeness at most so often, then once a kilobyte
 
 
@@ -50,6 +52,8 @@ class Host:
     address: str
     bounds: Bounds
     real_port: Callable[[int], int | None] = lambda port: port
+    near: bool = False
+    """On a link of ours: an answer takes milliseconds."""
     open: dict[int, bool] = field(default_factory=dict)
     """Ports that accepted a connection; True where TLS was spoken."""
     closed: dict[int, str] = field(default_factory=dict)
@@ -62,10 +66,24 @@ class Host:
     silences: int = 0
     deadline: float | None = None
     certified: set[int] = field(default_factory=set)
+    timeouts: int = 0
+    """Connection attempts that got no answer at all."""
+    trip: float | None = None
+    """Seconds of its quickest answer to a connection attempt."""
 
     def __post_init__(self) -> None:
         self.requests = Window(self.bounds.requests)
         self.connects = Window(self.bounds.connects)
+
+    def patience(self) -> float:
+        """Seconds to wait for an answer to a connection attempt.
+
+        At first the kernel gets time to repeat it (after one second, RFC 6298); a host that has dropped several is
+        behind a filter, and every further port would cost that time again.
+        """
+        trip = self.trip if self.trip is not None else (0.05 if self.near else 0.5)
+        seconds = 1.1 + 2 * trip if self.timeouts < MUTE else max(0.5, 4 * trip)
+        return min(self.bounds.connect_seconds, seconds)
 
 
 class Streams:
@@ -186,7 +204,8 @@ class Streams:
         data = bytes(peer.data[: ask.limit])
         cut = not whole and not peer.closed
         host.received += len(peer.data)
-        peer.served = whole and not peer.full
+        last = _LAST.search(ask.payload[:4096]) or _LAST.search(data[:4096])
+        peer.served = whole and not peer.full and last is None
         if data and not (cut and len(data) < ask.limit):
             host.silences = 0
         else:
@@ -260,14 +279,20 @@ class Streams:
             host.deadline = loop.time() + host.bounds.device_seconds
         await host.connects.take()
         for patience in (0.2, 0.5, 1.0, 2.0):
+            began = loop.time()
             try:
-                sock = await connect(host.address, real, host.bounds.connect_seconds)
+                sock = await connect(host.address, real, host.patience())
             except OSError as error:
                 if error.errno in _LACK:  # ours, not the device's: wait until others have finished
                     await asyncio.sleep(patience)
                     continue
                 why = _WHY.get(error.errno or 0, "unreachable")
+                if why == "timeout":
+                    host.timeouts += 1
+                elif why == "refused":
+                    host.trip = min(host.trip or 60.0, loop.time() - began)
             else:
+                host.trip = min(host.trip or 60.0, loop.time() - began)
                 host.open.setdefault(port, False)
                 return sock
             break

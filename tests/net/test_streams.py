@@ -156,6 +156,20 @@ def test_a_device_that_closes_is_asked_again_on_a_new_connection_one_at_a_time()
     assert (stage.connections, stage.most) == (3, 1)
 
 
+def test_a_connection_that_either_side_calls_its_last_is_not_used_again() -> None:
+    async def says_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        await reader.read()
+
+    stage = Stage(p80=says_close)
+    assert len(stage.run(Lines(ask("one"), ask("two")))) == 2
+    assert (stage.connections, stage.most) == (2, 1)
+    stage = Stage(p80=echo)
+    stage.run(Lines(ask("GET /\r\nconnection:close"), ask("two")))
+    assert stage.connections == 2
+
+
 def test_what_was_asked_and_not_answered_is_recorded_once() -> None:
     stage = Stage(p80=silent)
     seen = stage.run(Lines(ask("one"), ask("two")))
@@ -271,6 +285,16 @@ def test_requests_to_one_device_keep_to_their_rate() -> None:
     stage.run(Lines(*[ask(str(n)) for n in range(6)]))
 
     assert 1.0 <= time.monotonic() - start < 2
+
+
+def test_filtered_ports_cost_less_and_less() -> None:
+    host = Host("10.0.0.1", Bounds(connect_seconds=3), near=True)
+    assert host.patience() > 1.1  # the kernel repeats after one second
+    host.timeouts = MUTE
+    assert host.patience() == 0.5
+    host.trip = 0.4  # far away, and heard
+    assert host.patience() == 1.6
+    assert Host("10.0.0.1", Bounds(connect_seconds=0.3)).patience() == 0.3
 
 
 def test_looking_says_nothing() -> None:

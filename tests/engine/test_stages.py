@@ -1,0 +1,242 @@
+"""Scans of a segment whose devices have MACs of their own: real ARP, real multicast, real TCP, in namespaces."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanner import engine, knowledge
+from scanner.config import Plan
+from scanner.knowledge import Knowledge
+from scanner.model import Report
+from scanner.net import netlink
+
+pytestmark = pytest.mark.root
+Build = Callable[[dict[str, str]], Any]
+
+SIMULATOR = """
+import asyncio, socket, struct, sys
+GROUP, speakers = "239.255.255.250", sys.argv[1].split(",")
+async def serve(reader, writer):
+    try:
+        await reader.readuntil(b"\\r\\n\\r\\n")
+        writer.write(b"HTTP/1.1 200 OK\\r\\nServer: test\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
+    except Exception:
+        pass
+    writer.close()
+def answer(address):
+    return ("<?xml version=\\"1.0\\" encoding=\\"UTF-8\\"?><ProbeMatch><Types>inquiry</Types>"
+            "<DeviceDescription>DS-2CD2385G1-I</DeviceDescription><DeviceSN>DS-2CD2385G1-I2020AAWR" + address +
+            "</DeviceSN><IPv4Address>" + address + "</IPv4Address></ProbeMatch>").encode()
+def heard():
+    data, ancillary, _, peer = sock.recvmsg(4000, 100)
+    _, there, to = struct.unpack("=i4s4s", ancillary[0][2])
+    alone = socket.inet_ntoa(to)
+    for address in speakers:
+        if b"<Types>inquiry</Types>" in data and alone in (GROUP, address):
+            source = struct.pack("=i4s4s", 0, socket.inet_aton(address), bytes(4))
+            sock.sendmsg([answer(address)], [(socket.IPPROTO_IP, 8, source)], 0, peer)
+async def main():
+    await asyncio.start_server(serve, "0.0.0.0", 80, backlog=4096)
+    asyncio.get_running_loop().add_reader(sock.fileno(), heard)
+    print("up", flush=True)
+    await asyncio.sleep(300)
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.setblocking(False)
+sock.setsockopt(socket.IPPROTO_IP, 8, 1)
+sock.bind(("", 37020))
+index = socket.if_nametoindex("d0")
+member = struct.pack("=4s4si", socket.inet_aton(GROUP), bytes(4), index)
+sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+asyncio.run(main())
+"""
+
+
+def fleet(count: int, prefix: str = "3c:ef:8c") -> dict[str, str]:
+    return {f"10.77.{n >> 8}.{n & 255}": f"{prefix}:00:{n >> 8:02x}:{n & 255:02x}" for n in range(1, count + 1)}
+
+
+class Capture:
+    """Every frame that arrives on the devices' side, from a socket that lives there."""
+
+    def __init__(self, made: Any) -> None:
+        self.frames: list[bytes] = []
+        self._process = subprocess.Popen(
+            ["nsenter", "-t", str(made.holder), "-n", "tcpdump", "-i", "d0", "-Q", "in", "-U", "-w", "-", "-s", "96",
+             "--immediate-mode", "-B", "8192"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert self._process.stderr is not None
+        assert b"listening" in self._process.stderr.readline()
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        out = self._process.stdout
+        assert out is not None
+        out.read(24)
+        while len(header := out.read(16)) == 16:
+            self.frames.append(out.read(struct.unpack("=IIII", header)[2]))
+
+    def stop(self) -> list[bytes]:
+        time.sleep(0.3)
+        self._process.terminate()
+        self._thread.join(5)
+        self._process.communicate()
+        return self.frames
+
+
+@pytest.fixture(scope="module")
+def known() -> Knowledge:
+    return knowledge.load(())
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def plan(*words: str, **more: Any) -> Plan:
+    return Plan(targets=words, **{"rate": 20_000.0, "ports": (80,), "timeout": 1.0, **more})
+
+
+def method(report: Report, name: str) -> Any:
+    return next((m for m in report.coverage.methods if m.name == name), None)
+
+
+def test_everybody_is_found_asked_and_heard(segment: Build, known: Knowledge) -> None:
+    devices = fleet(40)
+    made = segment(devices)
+    made.start(SIMULATOR, "10.77.0.7,10.77.0.8")
+    report = engine.run(plan("10.77.0.0/24"), known)
+
+    assert {d.recording.ip: d.recording.mac for d in report.devices} == devices
+    assert report.scan.failures == ()
+    assert report.coverage.silent == ()
+    assert method(report, "arp").hosts == 40
+    assert method(report, "multicast").hosts == 2
+    by_address = {d.recording.ip: d for d in report.devices}
+    seven = by_address["10.77.0.7"].recording.observations
+    assert next(o.channel for o in seven if not o.silent) == "sadp.response"
+    assert any(o.channel == "sadp.response" and o.silent for o in by_address["10.77.0.9"].recording.observations)
+    opened = [o.value for d in report.devices for o in d.recording.observations if o.channel == "tcp.open"]
+    assert opened == ["80"] * 40
+    assert all(1 <= d.packets <= 60 for d in report.devices)
+
+
+def test_excluded_hosts_receive_no_frame_of_their_own(segment: Build, known: Knowledge) -> None:
+    devices = {**fleet(20), "10.77.0.30": "00:40:84:00:00:01"}
+    made = segment(devices)
+    made.start(SIMULATOR, "10.77.0.7,10.77.0.8,10.77.0.30")
+    capture = Capture(made)
+    report = engine.run(plan("10.77.0.0/26", exclude=("10.77.0.7", "10.77.0.10-12", "00:40:84")), known)
+    frames = capture.stop()
+
+    excluded = {"10.77.0.7", "10.77.0.10", "10.77.0.11", "10.77.0.12"}
+    assert len(frames) > 50
+    assert {d.recording.ip for d in report.devices} == set(devices) - excluded - {"10.77.0.30"}
+    macs = {bytes.fromhex(devices[a].replace(":", "")) for a in (*excluded, "10.77.0.30")}
+    addresses = {socket.inet_aton(a) for a in excluded}
+    assert not [f for f in frames if f[:6] in macs]
+    assert not [f for f in frames if f[12:14] == b"\x08\x06" and f[38:42] in addresses]
+    addresses.add(socket.inet_aton("10.77.0.30"))  # its MAC is known only once it has been found
+    assert not [f for f in frames if f[12:14] == b"\x08\x00" and f[30:34] in addresses]
+    assert report.coverage.excluded == 5
+
+
+def test_without_raw_sockets_the_kernel_helps(segment: Build, known: Knowledge) -> None:
+    devices = fleet(30)
+    segment(devices).start(SIMULATOR, "10.77.0.7")
+    report = engine.run(plan("10.77.0.0/26", raw=False, multicast=False), known)
+
+    assert {d.recording.ip: d.recording.mac for d in report.devices} == devices
+    assert method(report, "arp").ran is False
+    assert method(report, "neighbours").hosts == 30
+    assert method(report, "multicast").ran is False
+
+
+def test_hosts_that_answer_nothing_are_listed_as_silent(segment: Build, known: Knowledge) -> None:
+    made = segment(fleet(5))
+    made.inside("nft", "add table ip mute; add chain ip mute in { type filter hook input priority 0; }")
+    made.inside("nft", "add rule ip mute in ip daddr { 10.77.0.2, 10.77.0.3 } drop")
+    made.start(SIMULATOR, "10.77.0.1")
+    report = engine.run(plan("10.77.0.0/28", timeout=0.3), known)
+
+    assert len(report.devices) == 5
+    assert set(report.coverage.silent) == {"10.77.0.2", "10.77.0.3"}
+    assert not set(report.coverage.unknown) & set(report.coverage.silent)
+
+
+def test_a_device_from_a_foreign_subnet_is_heard_and_not_asked(segment: Build, known: Knowledge) -> None:
+    made = segment(fleet(3))
+    made.inside("ip", "route", "add", "local", "192.168.1.64/32", "dev", "lo")
+    made.start(SIMULATOR, "192.168.1.64")
+    Path("/proc/sys/net/ipv4/conf/all/rp_filter").write_text("0")
+    Path("/proc/sys/net/ipv4/conf/s0/rp_filter").write_text("0")
+    subprocess.run(["ip", "route", "add", "192.168.1.0/24", "dev", "s0"], check=True)
+    report = engine.run(plan("10.77.0.0/29"), known)
+
+    foreign = next(d for d in report.devices if d.recording.ip == "192.168.1.64")
+    assert not any(o.channel.startswith("http") for o in foreign.recording.observations)
+    assert any("192.168.1.64" in warning for warning in report.coverage.warnings)
+
+
+def test_an_interface_that_goes_away_ends_in_a_partial_report(segment: Build, known: Knowledge) -> None:
+    made = segment(fleet(20))
+    made.start(SIMULATOR, "10.77.0.7")
+    timer = threading.Timer(1.0, made.inside, ("ip", "link", "del", "d0"))
+    timer.start()
+    start = time.monotonic()
+    report = engine.run(plan("10.77.0.0/22", rate=300), known)
+    took = time.monotonic() - start
+    timer.join()
+
+    assert took < 8
+    assert report.scan.failures
+    assert all("s0" in failure for failure in report.scan.failures)
+    assert len(report.devices) == 20
+    assert not report.scan.interrupted
+
+
+def test_a_crowd_is_asked_wholly_and_the_neighbour_table_is_left_as_it_was(
+    segment: Build, known: Knowledge, own_state: Path
+) -> None:
+    devices = fleet(1500)
+    segment(devices).start(SIMULATOR, "10.77.0.7")
+    written: list[int] = []
+    real = netlink.write_neighbours
+
+    def write(entries: Any) -> Any:
+        done = real(entries)
+        written.append(len(done))
+        assert list((own_state / "lanveto").glob("neighbours-*.json"))
+        return done
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(netlink, "write_neighbours", write)
+        report = engine.run(plan("10.77.0.0/20", speed="fast", rate=20_000.0), known)
+
+    answered = [d for d in report.devices if any(o.channel == "http.response" and not o.silent
+                                                 for o in d.recording.observations)]  # fmt: skip
+    assert len(report.devices) == 1500
+    assert len(answered) == 1500
+    assert sum(written) > 1400
+    assert not [n for n in netlink.neighbours() if n.flags & netlink.EXTERN_LEARN]
+    assert not list((own_state / "lanveto").glob("neighbours-*.json"))
+
+
+def test_no_route_is_a_failure_that_is_told(segment: Build, known: Knowledge) -> None:
+    segment(fleet(2))
+    report = engine.run(plan("10.77.0.0/30", "10.99.0.0/30"), known)
+
+    assert len(report.devices) == 2
+    assert any("no route" in failure for failure in report.scan.failures)
