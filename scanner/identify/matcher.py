@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from scanner.identify.prefilter import Needs, Prefilter, needs
 from scanner.knowledge.fingerprints import FILLED, Fingerprint, Hit
 from scanner.model import Grade, Match, Reading
 from scanner.values import normal_mac
@@ -21,24 +22,32 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 class Matcher:
-    """Fingerprints by channel: only those that a device's channels can meet are tried."""
+    """Fingerprints by channel: only those that a device's channels and texts can meet are tried."""
 
     def __init__(self, fingerprints: Sequence[Fingerprint]) -> None:
+        self._by_id = {fingerprint.id: fingerprint for fingerprint in fingerprints}
         self._exact: dict[str, list[Fingerprint]] = defaultdict(list)
         self._open: list[tuple[str, Fingerprint]] = []
+        known: list[tuple[str, Needs]] = []
         for fingerprint in fingerprints:
+            need = needs(fingerprint.match)
+            if need:
+                known.append((fingerprint.id, need))
+                continue
             for channel in fingerprint.channels:
                 if channel.endswith(".*"):
                     self._open.append((channel[:-1], fingerprint))
                 else:
                     self._exact[channel].append(fingerprint)
+        self._prefilter = Prefilter(known)
 
     def fitting(self, index: Mapping[str, Sequence[Reading]]) -> Iterator[tuple[Fingerprint, Hit]]:
         """Every fingerprint whose condition the readings meet, each once."""
         tried: set[str] = set()
-        for channel in index:
+        for channel, readings in index.items():
             candidates = list(self._exact.get(channel, ()))
             candidates += [f for prefix, f in self._open if channel.startswith(prefix)]
+            candidates += [self._by_id[i] for i in sorted(self._prefilter.worth_trying(channel, readings))]
             for fingerprint in candidates:
                 if fingerprint.id in tried:
                     continue

@@ -19,6 +19,7 @@ from scanner import channels
 from scanner.errors import RulesProblem
 from scanner.knowledge.loader import Place, convert, files, read_yaml
 from scanner.model import Grade, Reading
+from scanner.resources import data_dir
 
 OPERATIONS = ("regex", "exact", "prefix", "contains")
 MAX_TEXT = 65_536
@@ -98,6 +99,8 @@ class Fingerprint:
     file: str = ""
     patterns: tuple[str, ...] = ()
     """Its regular expressions, for the checks."""
+    match: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The condition as written."""
 
 
 def load(folders: Sequence[Path]) -> tuple[Fingerprint, ...]:
@@ -106,10 +109,11 @@ def load(folders: Sequence[Path]) -> tuple[Fingerprint, ...]:
     Raises `RulesProblem` that names file, entry, key and reason.
     """
     found: dict[str, Fingerprint] = {}
+    ours = data_dir("rules")
     for folder in folders:
         own: set[str] = set()
         for path in files(folder, "fingerprints"):
-            for fingerprint in _load_file(path):
+            for fingerprint in _load_file(path, lazy=folder == ours):
                 if fingerprint.id in own:
                     raise RulesProblem(f"{path}: entry {fingerprint.id!r}: id: stands twice in this rule folder")
                 own.add(fingerprint.id)
@@ -117,20 +121,23 @@ def load(folders: Sequence[Path]) -> tuple[Fingerprint, ...]:
     return tuple(found.values())
 
 
-def _load_file(path: Path) -> list[Fingerprint]:
+def _load_file(path: Path, *, lazy: bool = False) -> list[Fingerprint]:
     document = convert(read_yaml(path), _File, Place(str(path)))
     made = []
     for number, raw in enumerate(document.fingerprints, 1):
         place = Place(str(path), str(raw.get("id") or f"number {number}"))
         entry = convert(raw, Entry, place)
-        made.append(build(entry, document.maker, place))
+        made.append(build(entry, document.maker, place, lazy=lazy))
     return made
 
 
-def build(entry: Entry, maker: str | None, place: Place) -> Fingerprint:
-    """One entry, compiled. Raises `RulesProblem`."""
+def build(entry: Entry, maker: str | None, place: Place, *, lazy: bool = False) -> Fingerprint:
+    """One entry, compiled; `lazy`: its expressions only when first tried (ours are checked before they ship).
+
+    Raises `RulesProblem`.
+    """
     patterns: list[str] = []
-    test, present = _condition(entry.match, place, patterns, "match")
+    test, present = _condition(entry.match, _Maker(place, patterns, lazy=lazy), "match")
     if not present:
         raise place.problem("match", "needs a condition that is not a `not`")
     said = entry.says.manufacturer
@@ -160,6 +167,7 @@ def build(entry: Entry, maker: str | None, place: Place) -> Fingerprint:
         note=entry.note,
         file=place.file,
         patterns=tuple(patterns),
+        match=entry.match,
     )
 
 
@@ -173,21 +181,33 @@ def _first_channel(match: Mapping[str, Any]) -> str:
     return ""
 
 
-def _condition(raw: Any, place: Place, patterns: list[str], key: str) -> tuple[Test, set[str]]:
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """What the parts of one condition share while it is compiled."""
+
+    place: Place
+    patterns: list[str]
+    lazy: bool
+
+    def problem(self, key: str, reason: str) -> RulesProblem:
+        return self.place.problem(key, reason)
+
+
+def _condition(raw: Any, place: _Maker, key: str) -> tuple[Test, set[str]]:
     """The test of a condition, and the channels of which at least one must be present (empty for `not`)."""
     if not isinstance(raw, dict) or not raw:
         raise place.problem(key, "is no condition")
     if "channel" in raw:
-        return _leaf(raw, place, patterns, key)
+        return _leaf(raw, place, key)
     if len(raw) != 1:
         raise place.problem(key, f"takes one of channel, all, any, not; has {', '.join(map(str, raw))}")
     ((kind, parts),) = raw.items()
     if kind == "not":
-        inner, _ = _condition(parts, place, patterns, f"{key}.not")
+        inner, _ = _condition(parts, place, f"{key}.not")
         return lambda index: None if inner(index) is not None else Hit((), {}), set()
     if kind not in {"all", "any"} or not isinstance(parts, list) or not parts:
         raise place.problem(f"{key}.{kind}", "is no list of conditions")
-    made = [_condition(part, place, patterns, f"{key}.{kind}[{n}]") for n, part in enumerate(parts, 1)]
+    made = [_condition(part, place, f"{key}.{kind}[{n}]") for n, part in enumerate(parts, 1)]
     tests = tuple(test for test, _ in made)
     if kind == "any":
         if any(not present for _, present in made):
@@ -223,7 +243,7 @@ def _all(tests: Sequence[Test]) -> Test:
     return test
 
 
-def _leaf(raw: Mapping[str, Any], place: Place, patterns: list[str], key: str) -> tuple[Test, set[str]]:
+def _leaf(raw: Mapping[str, Any], place: _Maker, key: str) -> tuple[Test, set[str]]:
     channel = str(raw["channel"]).lower()
     probe = channel[:-1] + "x" if channel.endswith(".*") else channel
     if channels.find(probe) is None:
@@ -235,7 +255,7 @@ def _leaf(raw: Mapping[str, Any], place: Place, patterns: list[str], key: str) -
     text = raw[used[0]]
     if not isinstance(text, str) or not text:
         raise place.problem(f"{key}.{used[0]}", "is no text")
-    matches = _text_test(used[0], text, place, patterns, key)
+    matches = _text_test(used[0], text, place, key)
 
     def test(index: Index) -> Hit | None:
         for reading in _readings(index, channel):
@@ -247,6 +267,13 @@ def _leaf(raw: Mapping[str, Any], place: Place, patterns: list[str], key: str) -
     return test, {channel}
 
 
+def _compile(text: str, place: _Maker, key: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as error:
+        raise place.problem(f"{key}.regex", f"does not compile: {error}") from error
+
+
 def _readings(index: Index, channel: str) -> Sequence[Reading]:
     if not channel.endswith(".*"):
         return index.get(channel, ())
@@ -254,17 +281,15 @@ def _readings(index: Index, channel: str) -> Sequence[Reading]:
     return [reading for name, readings in index.items() if name.startswith(prefix) for reading in readings]
 
 
-def _text_test(
-    operation: str, text: str, place: Place, patterns: list[str], key: str
-) -> Callable[[str], Mapping[str, str] | None]:
+def _text_test(operation: str, text: str, place: _Maker, key: str) -> Callable[[str], Mapping[str, str] | None]:
     if operation == "regex":
-        try:
-            compiled = re.compile(text, re.IGNORECASE)
-        except re.error as error:
-            raise place.problem(f"{key}.regex", f"does not compile: {error}") from error
-        patterns.append(text)
+        place.patterns.append(text)
+        compiled = None if place.lazy else _compile(text, place, key)
 
         def search(value: str) -> Mapping[str, str] | None:
+            nonlocal compiled
+            if compiled is None:
+                compiled = _compile(text, place, key)
             found = compiled.search(value)
             return None if found is None else {k: v for k, v in found.groupdict().items() if v}
 
