@@ -1,0 +1,1 @@
+"""Recordings as devices that answer on the wire: a segment with MACs of their own, or loopback addresses."""

@@ -1,0 +1,193 @@
+"""One Ethernet segment between two network namespaces: every device behind it has its own hardware address.
+
+The kernel itself is all devices: their addresses are local there (AnyIP), so it answers ARP and has one TCP for
+all; two hooks of nftables let frames for foreign hardware addresses in, and give each outgoing one its device's own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from scanner.errors import UsageProblem
+from scanner.model import Transport
+from scanner.simulate.device import Simulated
+
+DEVICES, SCANNER = "d0", "s0"
+"""The two ends of the cable."""
+SCANNER_MAC = "02:00:00:00:00:fe"
+_DEVICES_MAC = "02:00:00:00:00:fd"
+_DEVICES_INDEX = 4097  # unlike the other end's: the kernel takes a second to bring up a cable whose ends are alike
+_HOP = IPv4Network("10.78.0.0/24")
+
+_SYSCTLS = {
+    "net/ipv4/conf/all/rp_filter": "0",
+    f"net/ipv4/conf/{DEVICES}/rp_filter": "0",
+    "net/ipv4/icmp_ratelimit": "0",
+    "net/ipv4/icmp_msgs_per_sec": "100000",
+    "net/ipv4/tcp_max_syn_backlog": "65536",
+    "net/core/somaxconn": "65535",
+}
+_PIECE = 2000  # elements of one transaction
+_PACKAGES = {"ip": "iproute2", "nft": "nftables"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where scanner and devices are."""
+
+    network: IPv4Network
+    routed: bool = False
+    """The scanner sits behind a router, not on the segment."""
+
+    @property
+    def scanner(self) -> str:
+        """The scanner's own address."""
+        return str(_HOP[2]) if self.routed else str(self.network[-2])
+
+    @property
+    def gateway(self) -> str:
+        """The router's address, where there is one."""
+        return str(_HOP[1])
+
+
+def tool(name: str) -> str:
+    """The path of a program of the system. Raises `UsageProblem` that names its package."""
+    path = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin")
+    if path is None:
+        raise UsageProblem(f"a simulated segment needs the program {name!r}: install the package {_PACKAGES[name]}")
+    return path
+
+
+def links(plan: Plan, scanner_pid: int) -> str:
+    """What `ip -batch` does on the devices' side before the devices are there."""
+    lines = [
+        f"link add {DEVICES} index {_DEVICES_INDEX} address {_DEVICES_MAC} type veth "
+        f"peer name {SCANNER} netns {scanner_pid}",
+        f"link set {DEVICES} up",
+    ]
+    if plan.routed:
+        lines.append(f"address add {plan.gateway}/{_HOP.prefixlen} dev {DEVICES}")
+    else:
+        lines += [
+            f"route add {plan.network} dev {DEVICES}",
+            f"route add broadcast {plan.network.broadcast_address} dev {DEVICES} table local",
+        ]
+    # The neighbour table is one for the whole machine, and a full one would silence the devices.
+    lines.append(f"neigh replace {plan.scanner} lladdr {SCANNER_MAC} dev {DEVICES} nud permanent")
+    return "\n".join(lines) + "\n"
+
+
+def own_addresses(devices: Iterable[Simulated]) -> str:
+    """What `ip -batch` does so that every device's address is local: one by one, so that others stay dead."""
+    return "".join(f"route add local {address}/32 dev lo\n" for device in devices for address in device.addresses)
+
+
+def scanner_side(plan: Plan) -> str:
+    """What `ip -batch` does on the scanner's side."""
+    prefix = _HOP.prefixlen if plan.routed else plan.network.prefixlen
+    lines = [
+        f"link set {SCANNER} address {SCANNER_MAC}",
+        f"address add {plan.scanner}/{prefix} broadcast + dev {SCANNER}",
+        f"link set {SCANNER} up",
+    ]
+    if plan.routed:
+        lines += [
+            f"neigh replace {plan.gateway} lladdr {_DEVICES_MAC} dev {SCANNER} nud permanent",
+            f"route add default via {plan.gateway}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def rules(*, routed: bool = False) -> str:
+    """What `nft -f` loads on the devices' side: hardware addresses, refused ports, and devices that drop all."""
+    own = "" if routed else f"""
+  chain in {{ type filter hook ingress device "{DEVICES}" priority 0; policy accept;
+    meta pkttype other meta pkttype set host
+  }}
+  chain out {{ type filter hook egress device "{DEVICES}" priority 0; policy accept;
+    ether type ip ether saddr set ip saddr map @macs
+    ether type arp arp operation reply ether saddr set arp saddr ip map @macs arp saddr ether set arp saddr ip map @macs
+  }}"""
+    return f"""table netdev lab {{
+  map macs {{ type ipv4_addr : ether_addr;
+  }}{own}
+}}
+table ip lab {{
+  set tcp_ports {{ type ipv4_addr . inet_service;
+  }}
+  set udp_ports {{ type ipv4_addr . inet_service;
+  }}
+  set dark {{ type ipv4_addr;
+  }}
+  chain in {{ type filter hook input priority 0; policy accept;
+    ip daddr @dark drop
+    iif "{DEVICES}" tcp flags & (syn | ack) == syn ip daddr . tcp dport != @tcp_ports reject with tcp reset
+    iif "{DEVICES}" meta l4proto udp meta pkttype host ip daddr . udp dport != @udp_ports reject
+  }}
+}}
+"""
+
+
+def members(devices: Sequence[Simulated]) -> Iterator[str]:
+    """What `nft -f` loads after that, piece by piece: without root a piece must fit into a small socket buffer."""
+    names = ("netdev lab macs", "ip lab tcp_ports", "ip lab udp_ports", "ip lab dark")
+    sets: dict[str, list[str]] = {name: [] for name in names}
+    for device in devices:
+        for address in device.addresses:
+            sets["netdev lab macs"].append(f"{address} : {device.mac}")
+            for transport, number in device.ports:
+                if transport in {Transport.TCP, Transport.UDP}:
+                    sets[f"ip lab {transport}_ports"].append(f"{address} . {number}")
+            if device.dark:
+                sets["ip lab dark"].append(address)
+    for name, elements in sets.items():
+        for start in range(0, len(elements), _PIECE):
+            yield f"add element {name} {{ {', '.join(elements[start : start + _PIECE])} }}\n"
+
+
+def build(
+    plan: Plan, devices: Sequence[Simulated], scanner_pid: int, in_scanner: Callable[[], None]
+) -> None:
+    """Lay the cable and give the devices their addresses, in the namespace of this process.
+
+    `in_scanner` runs in a child and brings it into the scanner's namespace. Raises `UsageProblem`.
+    """
+    ip, nft = tool("ip"), tool("nft")
+    run([ip, "-batch", "-"], links(plan, scanner_pid))
+    run([ip, "-batch", "-"], scanner_side(plan), before=in_scanner)
+    for name, value in _SYSCTLS.items():
+        _set(name, value)
+    run([ip, "-batch", "-"], own_addresses(devices))
+    run([nft, "-f", "-"], rules(routed=plan.routed))
+    for piece in members(devices):
+        run([nft, "-f", "-"], piece)
+
+
+def run(command: Sequence[str], text: str, *, before: Callable[[], None] | None = None) -> None:
+    """Run a program of the system on some input. Raises `UsageProblem` with what it said."""
+    done = subprocess.run(  # noqa: S603 - our own command
+        command, input=text, capture_output=True, text=True, check=False, preexec_fn=before, timeout=60
+    )
+    if done.returncode:
+        said = next((line for line in done.stderr.splitlines() if line.strip()), f"exit code {done.returncode}")
+        raise UsageProblem(f"the simulated segment cannot be built: {Path(command[0]).name}: {said}")
+
+
+def no_ipv6() -> None:
+    """Keep IPv6 off the interfaces that this namespace will get: its noise is none of the devices'."""
+    for name in ("all", "default"):
+        _set(f"net/ipv6/conf/{name}/disable_ipv6", "1")
+
+
+def _set(name: str, value: str) -> None:
+    path = Path("/proc/sys") / name
+    if path.exists():  # some exist only in the first namespace, or without IPv6 not at all
+        try:
+            path.write_text(value, encoding="ascii")
+        except OSError as error:
+            raise UsageProblem(f"the simulated segment cannot be built: {name}: {error.strerror}") from error

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+import pytest
+
+from scanner.errors import UsageProblem
+from scanner.model import Observation, Recording, Transport
+from scanner.protocols.base import Protocol, Service, observed
+from scanner.simulate.device import local_mac, looked_at_only, open_ports, settle, stated_mac
+
+NET = IPv4Network("10.77.0.0/24")
+
+
+class Toy(Protocol):
+    name = "toy"
+    ports = (7000,)
+    tls_ports = (7001,)
+
+    def services(self, device: Recording) -> list[Service]:
+        found = [Service(Transport.TCP, o.port or 7000, tls=o.tls) for o in observed(device, "tcp.banner")]
+        return found + [Service(Transport.UDP, 7002, groups=("239.1.2.3",)) for _ in observed(device, "udp.payload")]
+
+
+def recording(name: str = "a", *observations: Observation, **more: str) -> Recording:
+    return Recording(id=name, observations=observations, **more)  # type: ignore[arg-type]
+
+
+def said(channel: str = "tcp.banner", **more: object) -> Observation:
+    return Observation(channel=channel, value="x", **more)  # type: ignore[arg-type]
+
+
+def test_ports_are_those_protocols_serve_and_those_heard_open() -> None:
+    device = recording(
+        "a", said(), said(tls=True), Observation(channel="tcp.open", value="22,9100/tcp, 70000,x"),
+        Observation(channel="http.response", value="", silent=True, port=8080), said("udp.payload", port=99),
+    )  # fmt: skip
+    found = open_ports(device, [Toy()])
+
+    assert set(found) == {(Transport.TCP, n) for n in (22, 9100, 7000, 8080)} | {(Transport.UDP, 7002)}
+    assert [s.service.tls for s in found[Transport.TCP, 7000].speakers] == [False, True]
+    assert found[Transport.TCP, 7000].tls
+    assert not found[Transport.TCP, 8080].speakers
+    assert found[Transport.UDP, 7002].groups == {"239.1.2.3"}
+
+
+def test_a_misbehaving_device_without_ports_gets_some_to_misbehave_on() -> None:
+    assert set(open_ports(recording(behaviour="garbage"), [])) == {(Transport.TCP, 80), (Transport.TCP, 554)}
+    assert open_ports(recording(behaviour="silent"), []) == {}
+
+
+def test_recorded_addresses_inside_the_network_are_kept_once() -> None:
+    devices = settle(
+        [recording("a"), recording("b", ip="10.77.0.1"), recording("c", ip="10.77.0.1"), recording("d", ip="192.0.2.1"),
+         recording("e", ip="2001:db8::1"), Recording(id="f", ip="10.77.0.9", addresses=("10.77.0.10", "10.9.0.1"))],
+        [], NET, reserved=["10.77.0.2"],
+    )  # fmt: skip
+
+    assert [d.address[-1] for d in devices] == ["3", "1", "4", "5", "6", "9"]
+    assert devices[5].addresses == ("10.77.0.9", "10.77.0.10")
+
+
+def test_a_network_that_is_too_small_is_told() -> None:
+    with pytest.raises(UsageProblem, match="no room for 7"):
+        settle([recording(str(n)) for n in range(7)], [], IPv4Network("10.77.0.0/29"))
+
+
+def test_macs_are_the_recorded_ones_or_local_and_distinct() -> None:
+    devices = settle(
+        [recording("a", mac="3C-EF-8C-11-22-33"), recording("b"), recording("c"),
+         recording("d", Observation(channel="mac", value="3cef.8c11.2244"))], [], NET,
+    )  # fmt: skip
+    macs = [d.mac for d in devices]
+
+    assert macs[0] == "3c:ef:8c:11:22:33"
+    assert macs[3] == "3c:ef:8c:11:22:44"
+    assert len(set(macs)) == 4
+    assert all(int(mac[:2], 16) & 3 == 2 for mac in macs[1:3])
+    assert macs[1] == local_mac("b")
+    assert local_mac("b", [local_mac("b")]) != local_mac("b")
+
+
+@pytest.mark.parametrize("mac", ["01:00:5e:00:00:01", "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"])
+def test_addresses_of_groups_are_no_device(mac: str) -> None:
+    assert stated_mac(recording(mac=mac)) is None
+
+
+def test_dark_is_who_is_silent_and_has_no_ports() -> None:
+    both = [recording("a", behaviour="silent"), recording("b", said(), behaviour="silent")]
+    dark, silent = settle(both, [Toy()], NET)
+
+    assert dark.dark
+    assert not silent.dark
+
+
+def test_ports_nobody_speaks_on_are_only_looked_at() -> None:
+    only = looked_at_only([Toy()])
+
+    assert 37777 in only
+    assert 7000 not in only
+    assert not looked_at_only([type("Web", (Toy,), {"ports": (80,), "tls_ports": (443,)})()]) & {80, 443}
