@@ -4,21 +4,18 @@ them in one pass over the text (Aho-Corasick), before any regular expression run
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import ahocorasick
 
+from scanner.identify.literals import LEAST, literals
 from scanner.knowledge.fingerprints import MAX_TEXT
 from scanner.model import Reading
 
-MIN_LITERAL = 3
-"""Shorter literals occur everywhere and save nothing."""
-
 Needs = frozenset[tuple[str, str]]
-"""(channel, lower-case literal) pairs, one of which must occur; empty: nothing can be said."""
+"""(channel, case-folded literal) pairs, one of which must occur; empty: nothing can be said."""
 
 
 def needs(match: Mapping[str, Any]) -> Needs:
@@ -42,46 +39,11 @@ def _worth(need: Needs) -> int:
 def _leaf(match: Mapping[str, Any]) -> Needs:
     channel = str(match["channel"]).lower()
     if "regex" in match:
-        literal = longest_literal(str(match["regex"]))
+        found = literals(str(match["regex"]))
     else:
-        literal = str(match.get("exact") or match.get("prefix") or match.get("contains") or "").strip().lower()
-    if len(literal) < MIN_LITERAL or channel.endswith(".*"):
-        return frozenset()
-    return frozenset({(channel, literal)})
-
-
-def longest_literal(pattern: str) -> str:
-    """The longest text that every match of the expression contains, in lower case; empty where none is certain."""
-    try:
-        from re import _parser  # type: ignore[attr-defined]  # the only reader of the real syntax
-
-        runs = _runs(_parser.parse(pattern, re.IGNORECASE))
-    except (ImportError, re.error, RecursionError):
-        return ""
-    return max(runs, key=len, default="").lower()
-
-
-def _runs(parsed: Iterable[tuple[Any, Any]]) -> list[str]:
-    """The texts that stand in every match, in order, as far as literals touch each other."""
-    runs: list[str] = []
-    run = ""
-    for operation, argument in parsed:
-        name = str(operation)
-        if name == "LITERAL":
-            run += chr(argument)
-            continue
-        if name == "AT":
-            continue
-        if run:
-            runs.append(run)
-            run = ""
-        if name == "SUBPATTERN":
-            runs += _runs(argument[3])
-        elif name in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"} and argument[0] >= 1:
-            runs += _runs(argument[2])
-    if run:
-        runs.append(run)
-    return runs
+        text = str(match.get("exact") or match.get("prefix") or match.get("contains") or "").strip().casefold()
+        found = (text,) if len(text) >= LEAST else ()
+    return frozenset() if channel.endswith(".*") else frozenset((channel, literal) for literal in found)
 
 
 class Prefilter:
@@ -94,9 +56,9 @@ class Prefilter:
             for channel, literal in need:
                 concerned[channel][literal].append(identifier)
         self._automata: dict[str, Any] = {}
-        for channel, literals in concerned.items():
+        for channel, texts in concerned.items():
             automaton = ahocorasick.Automaton()
-            for literal, identifiers in literals.items():
+            for literal, identifiers in texts.items():
                 automaton.add_word(literal, tuple(identifiers))
             automaton.make_automaton()
             self._automata[channel] = automaton
@@ -108,6 +70,6 @@ class Prefilter:
             return set()
         found: set[str] = set()
         for reading in readings:
-            for _, identifiers in automaton.iter(reading.value[:MAX_TEXT].lower()):
+            for _, identifiers in automaton.iter(reading.value[:MAX_TEXT].casefold()):
                 found.update(identifiers)
         return found

@@ -13,6 +13,7 @@ import hashlib
 import mmap
 import struct
 import sys
+from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,11 +92,11 @@ class Registry:
         view = memoryview(data)
         place = HEADER.size
         self._tables: dict[int, tuple[Sequence[int], Sequence[int]]] = {}
-        for bits, count, kind in ((36, n36, "Q"), (24, n24, "I"), (28, n28, "I")):
-            width = struct.calcsize(f"<{kind}")
-            keys = _numbers(view[place : place + width * count], kind)
+        for bits, count, wide in ((36, n36, True), (24, n24, False), (28, n28, False)):
+            width = 8 if wide else 4
+            keys = _numbers(view[place : place + width * count], wide=wide)
             place += width * count
-            offsets = _numbers(view[place : place + 4 * count], "I")
+            offsets = _numbers(view[place : place + 4 * count])
             place += 4 * count
             self._tables[bits] = (keys, offsets)
         self._names = view[place:]
@@ -152,12 +153,11 @@ class Registry:
         return chunk.partition(b"\n")[0].decode("utf-8", "replace")
 
 
-def _numbers(view: memoryview, kind: str) -> Sequence[int]:
+def _numbers(view: memoryview, *, wide: bool = False) -> Sequence[int]:
+    """Little-endian numbers of 32 (`wide`: 64) bits, read where they lie."""
     if sys.byteorder == "little":
-        return view.cast(kind)
-    from array import array
-
-    swapped = array(kind, view.tobytes())
+        return view.cast("Q") if wide else view.cast("I")
+    swapped = array("Q" if wide else "I", view.tobytes())
     swapped.byteswap()
     return swapped
 

@@ -1,46 +1,22 @@
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from scanner import knowledge
 from scanner.identify.matcher import index_of
-from scanner.identify.prefilter import Prefilter, longest_literal, needs
+from scanner.identify.prefilter import Prefilter, needs
 from scanner.model import Observation, Reading, Recording
 from scanner.protocols import read_all
-
-
-@pytest.mark.parametrize(
-    ("pattern", "literal"),
-    [
-        ("^App-webs/$", "app-webs/"),
-        (r"realm=\"Login to (?P<x>\w+)\"", 'realm="login to '),
-        ("(?:cat|dog)s?", ""),
-        ("(?:abc)+def", "abc"),
-        ("(?:abc)?defg", "defg"),
-        ("(?!nope)yes", "yes"),
-        ("[ab]", ""),
-    ],
-)
-def test_only_what_every_match_contains(pattern: str, literal: str) -> None:
-    assert longest_literal(pattern) == literal
-
-
-@given(st.from_regex(r"(?:abc|[x-z]{2})?Dahua(?P<n>\d+)[ -](?:Rtsp)+", fullmatch=True))
-def test_a_match_always_contains_the_literal(text: str) -> None:
-    pattern = r"(?:abc|[x-z]{2})?Dahua(?P<n>\d+)[ -](?:Rtsp)+"
-    assert re.search(pattern, text)
-    assert longest_literal(pattern) in text.lower()
 
 
 @pytest.mark.parametrize(
     ("match", "expected"),
     [
         ({"channel": "http.title", "exact": "WEB SERVICE"}, {("http.title", "web service")}),
+        ({"channel": "http.title", "regex": "^(?:One|Two) x$"}, {("http.title", "one"), ("http.title", "two")}),
+        ({"channel": "http.title", "exact": "ab"}, set()),
         ({"channel": "http.header.*", "contains": "dahua"}, set()),
         ({"any": [{"channel": "a", "exact": "long"}, {"channel": "b", "regex": "[x]"}]}, set()),
         (

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 
 from scanner.errors import RulesProblem
 from scanner.knowledge.loader import MAX_FILE, Place, convert, files, read_yaml
@@ -44,3 +45,31 @@ def test_missing_and_huge_files(tmp_path: Path) -> None:
 
 def test_files_of_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert files(tmp_path, "fingerprints") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("a: 1\nb: 2\na: 3\n", r"'a' stands twice.*line 3|line 3.*'a' stands twice"),
+        ("a: &x {b: *x}\n", "holds itself"),
+        ("[a]: 1\n", "key is no text"),
+        ("a: !!python/object:os.system {}\n", "tag .*os.system"),
+        ("a: !!python/name:os.system x\n", "could not determine a constructor"),
+    ],
+)
+def test_yaml_that_is_legal_and_still_wrong(tmp_path: Path, content: str, reason: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(content)
+    with pytest.raises(RulesProblem, match=reason):
+        read_yaml(path)
+
+
+def test_data_is_what_any_yaml_reader_gives(root: Path, tmp_path: Path) -> None:
+    for path in sorted((root / "rules").rglob("*.yaml"))[::10]:
+        assert read_yaml(path) == yaml.safe_load(path.read_text(encoding="utf-8"))
+    mixed = tmp_path / "x.yaml"
+    mixed.write_text("a: &x [1, 1.5, true, null, 2026-01-02, '2', text]\nb: *x\nc: {}\nd:\n")
+    assert read_yaml(mixed) == yaml.safe_load(mixed.read_text())
+    bomb = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40))
+    mixed.write_text(bomb)
+    assert len(read_yaml(mixed)) == 40
