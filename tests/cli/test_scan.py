@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_no_target_and_no_terminal_needs_yes(
     from scanner.targets import Proposal
 
     monkeypatch.setattr(engine, "proposal", lambda: Proposal(words=("192.0.2.0/24",), addresses=254))
-    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: PTH123, SIM115
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     assert _run() == 2
     assert "--yes" in capsys.readouterr().err
 

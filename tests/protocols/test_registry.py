@@ -176,7 +176,7 @@ def test_no_reader_ever_raises(protocol: Protocol, channel: str, value: str) -> 
     _check(protocol, channel, Observation(channel=channel, value=value))
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=[p.name for p in PROTOCOLS.values()])
 @settings(max_examples=40, deadline=None)
 @given(data=BINARY | TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_nothing_heard_on_the_wire_raises(protocol: Protocol, data: bytes) -> None:
