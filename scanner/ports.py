@@ -28,6 +28,9 @@ ASKED: MappingProxyType[int, str] = MappingProxyType({
 })
 """Default TCP ports, most telling first, each with its reason."""
 
+FIRST: frozenset[int] = frozenset({80, 443, 554})
+"""Ports on which everything is asked before any other port is looked at."""
+
 LIFE: tuple[int, ...] = (80, 443, 554, 8000, 37777, 22, 8080)
 """Where a host that no link-layer question reaches is looked for; a refusal is a sign of life too."""
 

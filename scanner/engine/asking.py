@@ -27,7 +27,7 @@ class Visit:
 
 
 def agenda(protocols: Iterable[Protocol], wanted: Sequence[int]) -> tuple[Visit, ...]:
-    """Every protocol on its ports in asking order; then the ports nobody speaks on.
+    """Every protocol on its ports in asking order, the first ports before the others; then those nobody speaks on.
 
     A port that the user named and nobody knows is tried as a web server.
     """
@@ -38,6 +38,7 @@ def agenda(protocols: Iterable[Protocol], wanted: Sequence[int]) -> tuple[Visit,
         Visit(port, port in p.tls_ports and port not in p.ports, p)
         for p in speakers for port in wanted if port in p.ports or port in p.tls_ports
     ]  # fmt: skip
+    visits.sort(key=lambda visit: visit.port not in ports.FIRST)
     web = next((p for p in speakers if p.name == "http"), None)
     spoken = {visit.port for visit in visits}
     visits += [Visit(port, False, None if port in ports.ASKED else web) for port in wanted if port not in spoken]

@@ -25,7 +25,9 @@ from scanner.values import from_bytes
 MAX_ASKS = 40
 """Questions of one conversation; a protocol that asks more is broken."""
 MUTE = 3
-"""Questions in a row that stayed unanswered, after which a device is left alone."""
+"""Questions in a row that stayed unanswered where it used to answer, after which a device is left alone."""
+NEVER = 5
+"""Open ports that left a question unanswered, after which a device that never answered is left alone."""
 _LACK = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 _LAST = re.compile(rb"(?im)^connection[ \t]{0,8}:[ \t]{0,8}close")  # HTTP and RTSP say so alike (RFC 9110, 7826)
 _CHECKS = 64  # an answer is tested for completeness at most so often, then once a kilobyte
@@ -59,7 +61,8 @@ class Host:
     closed: dict[int, str] = field(default_factory=dict)
     """Ports that did not, and why."""
     mute: set[int] = field(default_factory=set)
-    """Open ports that left a question unanswered."""
+    """Open ports that left a question unanswered, and never answered one."""
+    answered: set[int] = field(default_factory=set)
     stopped: str | None = None
     """Why the device is left alone."""
     received: int = 0
@@ -208,16 +211,17 @@ class Streams:
         peer.served = whole and not peer.full and last is None
         if data and not (cut and len(data) < ask.limit):
             host.silences = 0
-        else:
+            host.answered.add(line.port)
+        elif data or line.port in host.answered | host.mute:
             host.silences += 1
-            if not data:
-                host.mute.add(line.port)
+        else:  # many ports wait for something else than was asked: that is no sign of trouble
+            host.mute.add(line.port)
         loop = asyncio.get_running_loop()
         if host.received > host.bounds.device_bytes:
             host.stopped = f"sent more than {host.bounds.device_bytes} bytes"
         elif host.deadline is not None and loop.time() >= host.deadline:
             host.stopped = f"took more than {host.bounds.device_seconds:g} seconds"
-        elif host.silences >= MUTE:
+        elif host.silences >= MUTE or (not host.answered and len(host.mute) >= NEVER):
             host.stopped = "stopped answering"
         error = None
         if not data:

@@ -58,7 +58,7 @@ def test_the_most_telling_protocol_goes_first_and_every_port_once_each() -> None
     visits = agenda([Web(), Video(), Mute(), Datagram(), Secret()], (80, 443, 554, 8080, 22, 37777, 12345))
 
     assert [(v.protocol.name if v.protocol else None, v.port, v.tls) for v in visits] == [
-        ("rtsp", 554, False), ("rtsp", 8080, False), ("http", 80, False), ("http", 443, True), ("http", 8080, False),
+        ("rtsp", 554, False), ("http", 80, False), ("http", 443, True), ("rtsp", 8080, False), ("http", 8080, False),
         (None, 22, False), (None, 37777, False), ("http", 12345, False),
     ]  # fmt: skip
 
@@ -126,7 +126,7 @@ def test_a_defect_of_one_protocol_is_told_once_and_the_others_go_on(known: Knowl
     asker = ask(known, entry, streams)
 
     assert [(name, port) for name, port, _ in streams.calls] == [
-        ("rtsp", 554), ("rtsp", 8080), ("http", 80), ("look", 37777)
+        ("rtsp", 554), ("http", 80), ("rtsp", 8080), ("look", 37777)
     ]  # fmt: skip
     assert asker.problems == ["protocol rtsp failed: RuntimeError: a defect"]
     assert entry.open == {554, 80}

@@ -9,7 +9,7 @@ import pytest
 
 from scanner.model import Observation
 from scanner.net.ledger import Ledger
-from scanner.net.streams import MUTE, Bounds, Host, Streams
+from scanner.net.streams import MUTE, NEVER, Bounds, Host, Streams
 from scanner.protocols.base import Answer, Ask, Conversation, Protocol, Stream
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -184,8 +184,27 @@ def test_a_device_that_stops_answering_is_left_alone() -> None:
     stage.run(protocol)
 
     assert stage.host.stopped == "stopped answering"
-    assert stage.connections == MUTE
+    assert stage.connections == MUTE + 1
     assert stage.most == 1
+
+
+def test_ports_that_wait_for_something_else_are_no_sign_of_trouble() -> None:
+    protocol = Lines(*[ask(str(port), port=port) for port in (81, 82, 83, 80, 84, 85)])
+    stage = Stage(p80=echo, p81=silent, p82=silent, p83=silent, p84=silent, p85=silent)
+    seen = stage.run(protocol)
+
+    assert stage.host.stopped is None
+    assert [o.port for o in seen if not o.silent] == [80]
+    assert [o.port for o in seen if o.silent] == [81, 82, 83, 84, 85]
+
+
+def test_a_device_that_accepts_everything_and_never_answers_is_left_alone() -> None:
+    protocol = Lines(*[ask(str(port), port=port) for port in range(80, 90)])
+    stage = Stage(**{f"p{port}": silent for port in range(80, 90)})
+    stage.run(protocol)
+
+    assert stage.host.stopped == "stopped answering"
+    assert len(stage.host.mute) == NEVER
 
 
 def test_a_closed_port_is_no_silence() -> None:
