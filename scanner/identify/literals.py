@@ -57,9 +57,9 @@ def _any_of(tokens: Sequence[str], place: int) -> tuple[tuple[str, ...], int]:
             place += 1
         text = _text(item) if least != 0 else ""
         run += text
-        if not text or least is not None:
+        if run and (not text or least is not None):
             best, run = _better(best, run), ""
-        if least != 0 and _worth(inside) > _worth(best):
+        if inside and least != 0 and _worth(inside) > _worth(best):
             best = inside
     else:
         found.append(_better(best, run))
