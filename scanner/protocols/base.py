@@ -205,6 +205,10 @@ class Protocol:
         """The simulated device's answer as recorded (raw) or composed (fields); None: it is not asked this way."""
         return None
 
+    def refuse(self, request: bytes, device: Recording, service: Service) -> Reply | None:
+        """What a device says on a stream when no protocol of the port has an answer; None: it closes the stream."""
+        return None
+
     def violation(self, request: bytes, service: Service) -> str | None:
         """What is forbidden about a request of this protocol, or None; a device that hears one fails its test."""
         return None

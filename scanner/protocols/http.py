@@ -65,6 +65,9 @@ _FORBIDDEN = (
 )
 
 
+_NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
 class Http(Protocol):
     """Asks for the front page and the icon; reads every answer that looks like HTTP."""
 
@@ -108,10 +111,14 @@ class Http(Protocol):
         if found is None:
             return Reply(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", close=True)
         method, path = found[1].upper(), found[2]
+        recorded = _recorded(device, service.port, path, method="POST" if method == "POST" else "GET")
         if method == "POST":
-            return None
-        recorded = _recorded(device, service.port, path)
+            return Reply(recorded, close=True) if recorded else None
         return Reply(recorded or _composed(device, service.port, path), close=True)
+
+    def refuse(self, request: bytes, device: Recording, service: Service) -> Reply | None:
+        """What nobody here knows is not found."""
+        return Reply(_NOT_FOUND, close=True) if _REQUEST.match(request[:600].decode("latin-1")) else None
 
     def violation(self, request: bytes, service: Service) -> str | None:
         """Credentials, login steps, changes, and the paths of exploits and leaks."""
@@ -249,11 +256,11 @@ def services(device: Recording, prefix: str, *, default: int) -> tuple[Service, 
     return tuple(Service(Transport.TCP, port, tls=secure or port in tls) for port, secure in found.items())
 
 
-def _recorded(device: Recording, port: int, path: str) -> bytes | None:
+def _recorded(device: Recording, port: int, path: str, *, method: str = "GET") -> bytes | None:
     raws = list(observed(device, "http.response", port=port))
     for seen in raws:
         asked = _REQUEST.match(seen.request or "GET /")
-        if asked and asked[1].upper() == "GET" and asked[2] == path:
+        if asked and asked[1].upper() == method and asked[2] == path:
             return whole(to_bytes(seen.value))
     return None
 
@@ -273,7 +280,7 @@ def _composed(device: Recording, port: int, path: str) -> bytes:
         statuses[name] = int(code[:3]) if code[:3].isdigit() else 200
     front = path == "/"
     if not front and path not in statuses:
-        return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        return _NOT_FOUND
     title = next((o.value for o in observed(device, "http.title", port=port)), None)
     bodies = [o.value for o in observed(device, "http.body", port=port)]
     names = {name.lower() for name, _ in headers}

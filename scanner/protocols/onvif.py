@@ -83,7 +83,7 @@ class Onvif(Protocol):
 
     def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
         """As recorded for this operation, else composed; a refusal where nothing is known."""
-        if not request.startswith(b"POST "):
+        if not request.startswith(b"POST ") or b"Envelope" not in request:
             return None
         found = _OPERATION.search(request)
         operation = found[1].decode() if found else ""

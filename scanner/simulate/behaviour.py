@@ -11,6 +11,9 @@ ENDLESS = 256 * 1024 * 1024
 TARPIT_SECONDS = 1.0
 """Between two bytes of a tarpit."""
 
+HANGING = frozenset({"silent", "half", "tarpit"})
+"""Those who leave a connection open when they have said all."""
+
 _LENGTH = re.compile(rb"(?im)^content-length[ \t]*:[^\r\n]*\r?\n")
 _PIECE = 64 * 1024
 _TERMINAL = (

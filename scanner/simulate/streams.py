@@ -8,9 +8,10 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 from scanner.model import Transport
-from scanner.protocols.base import Protocol, Reply
+from scanner.protocols.base import Protocol, Reply, Service
 from scanner.simulate import behaviour
 from scanner.simulate.device import Port, Simulated
 from scanner.simulate.seal import HANDSHAKE, Seal
@@ -201,38 +202,38 @@ class Line(asyncio.Protocol):
             now = asyncio.get_running_loop().time()
             self._streams.watch.asked(self._device, self._port, request, now, tls=self._seal is not None)
             reply = self._reply(request)
-            if reply is not None:
+            if self._misbehaves():
+                self._say(reply.data if reply is not None else b"")
+            elif reply is not None:
                 self._say(reply.data)
                 if reply.close:
                     self._end()
-            elif self._misbehaves():
-                self._say(b"")
-            elif self._port.tls and self._seal is None:
-                self._end()  # not spoken in the open, and not a handshake either
+            elif self._port.speakers:
+                self._end()
 
-    def _protocols(self) -> Iterator[Protocol]:
+    def _speakers(self) -> Iterator[tuple[Protocol, Service]]:
+        """Those who speak here, inside TLS or in the open."""
         assert self._port is not None
         for speaker in self._port.speakers:
             if speaker.service.tls == (self._seal is not None):
-                yield speaker.protocol
+                yield speaker.protocol, speaker.service
 
     def _request_length(self) -> int:
         """By the first protocol that knows how its requests end; everything is one request where none does."""
         data = bytes(self._data)
-        framing = [p for p in self._protocols() if type(p).request_length is not Protocol.request_length]
+        framing = [p for p, _ in self._speakers() if type(p).request_length is not Protocol.request_length]
         if not framing:
             return len(data)
         return next((length for p in framing if (length := p.request_length(data))), 0)
 
     def _reply(self, request: bytes) -> Reply | None:
         assert self._device is not None
-        assert self._port is not None
-        for speaker in self._port.speakers:
-            if speaker.service.tls == (self._seal is not None):
-                reply = speaker.protocol.answer(request, self._device.recording, speaker.service)
-                if reply is not None:
-                    return reply
-        return None
+        device = self._device.recording
+        answers = chain(
+            (protocol.answer(request, device, service) for protocol, service in self._speakers()),
+            (protocol.refuse(request, device, service) for protocol, service in self._speakers()),
+        )
+        return next((reply for reply in answers if reply is not None), None)
 
     def _say(self, data: bytes) -> None:
         assert self._device is not None
@@ -249,6 +250,8 @@ class Line(asyncio.Protocol):
             if self._closing:
                 return
             self._write(piece)
+        if self._device.behaviour not in behaviour.HANGING:
+            self._end()
 
     def _write(self, data: bytes) -> None:
         if data and self._transport is not None and not self._transport.is_closing():

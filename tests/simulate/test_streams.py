@@ -212,8 +212,8 @@ def test_an_endless_answer_flows_until_the_client_has_had_enough() -> None:
 def test_half_an_answer_hangs() -> None:
     async def use(real: int) -> None:
         reader, writer = await asyncio.open_connection("127.64.0.1", real)
-        writer.write(b"who\n")
-        assert await asyncio.wait_for(reader.read(9), 2) == b"a"[:1]
+        writer.write(b"end\n")
+        assert await asyncio.wait_for(reader.read(9), 2) == b"b"
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.read(1), 0.2)
         writer.close()
@@ -226,9 +226,9 @@ def test_a_tarpit_drips(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def use(real: int) -> None:
         reader, writer = await asyncio.open_connection("127.64.0.1", real)
-        writer.write(b"who\n")
-        assert await asyncio.wait_for(reader.read(9), 2) == b"a"
-        assert await asyncio.wait_for(reader.read(9), 2) == b"\n"
+        writer.write(b"end\n")
+        assert await asyncio.wait_for(reader.read(9), 2) == b"b"
+        assert await asyncio.wait_for(reader.read(9), 2) == b"y"
         writer.close()
 
     serve(use, device(how="tarpit"))
@@ -238,7 +238,21 @@ def test_garbage_is_said_whatever_the_question(context: ssl.SSLContext) -> None:
     async def use(real: int) -> None:
         reader, writer = await asyncio.open_connection("127.64.0.1", real)
         writer.write(b"\x16\x03\x01\x00\n")  # even to a handshake
-        assert b"\x1b" in await asyncio.wait_for(reader.read(4096), 2)
+        assert b"\x1b" in await asyncio.wait_for(reader.read(), 2)
         writer.close()
 
     serve(use, device(how="garbage"), port=443, context=context)
+
+
+def test_a_question_that_nobody_knows_ends_the_connection_unless_somebody_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def use(real: int) -> None:
+        assert await dialogue(real, b"what\nwho\n") == b""
+
+    async def refused(real: int) -> None:
+        assert await dialogue(real, b"what\nend\n") == b"no\nbye\n"
+
+    serve(use, device())
+    monkeypatch.setattr(Lines, "refuse", lambda *_: Reply(b"no\n"))
+    serve(refused, device())
