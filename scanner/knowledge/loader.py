@@ -24,7 +24,7 @@ _SCALARS = yaml.constructor.SafeConstructor()
 _OPEN = object()  # marks a list or mapping that is still being built
 
 
-class _Loader(_PLAIN):  # type: ignore[misc] - the C loader where it is there, chosen at run time
+class _Loader(_PLAIN):  # type: ignore[misc]  # chosen at run time: the C one where it is there
     """PyYAML's safe loader with a shorter way to a scalar's type: it is asked for every word of the rules."""
 
     def descend_resolver(self, current_node: object, current_index: object) -> None:
