@@ -85,7 +85,7 @@ def standing(policy: Policy, made: Maker, kind: str | None, knowledge: Knowledge
         for listed in policy.entities
         if policy.lists(listed, on) and (held := _held(policy, listed, made, knowledge, on)) is not None
     ]
-    if not found and made.group.head.country in policy.origin:
+    if not found and made.group.head.country in policy.origin and made.group.head.kind not in UNSEEN:
         found = [_by_origin(made)]
     if not found:
         return None

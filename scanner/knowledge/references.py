@@ -31,8 +31,11 @@ def _companies(knowledge: Knowledge) -> Iterator[tuple[str, str]]:
 def _labels(knowledge: Knowledge) -> Iterator[tuple[str, str]]:
     for brand in knowledge.brands:
         place = f"rules/brands: entry {brand.id!r}"
-        named = {"owner": [brand.owner], "makers": [m.vendor for m in brand.makers]}
-        named["model_patterns"] = [p.maker for p in brand.model_patterns]
+        named: dict[str, list[str | None]] = {
+            "owner": [brand.owner],
+            "makers": [m.vendor for m in brand.makers],
+            "model_patterns": [p.maker for p in brand.model_patterns],
+        }
         for key, companies in named.items():
             for company in companies:
                 if company is not None and knowledge.vendors.entity(company) is None:

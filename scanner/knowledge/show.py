@@ -254,7 +254,7 @@ def _label(brand: Brand, knowledge: Knowledge) -> list[str]:
 
 
 def _policy(policy: Policy) -> list[str]:
-    lines = [f"{policy.title} ({policy.id})"]
+    lines = textwrap.wrap(f"{policy.title} ({policy.id})", WIDTH)
     lines += _field("Authority", f"{policy.authority} ({policy.jurisdiction})")
     lines += _field("Citation", policy.citation or "not verified")
     lines += _field("Effect", policy.effect)
