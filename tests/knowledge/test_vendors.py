@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import time
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from scanner.errors import RulesProblem
 from scanner.knowledge import vendors
 from scanner.knowledge.companies import Business, OuiMeans
+from scanner.knowledge.names import name_key
+from scanner.knowledge.registry import HEADER
 from scanner.knowledge.vendors import VendorGraph
 from scanner.resources import data_dir
 
@@ -179,6 +182,33 @@ def test_a_path_in_words(graph: VendorGraph) -> None:
     assert steps is not None
     assert not steps[0].verified
     assert "not verified" in steps[0].sentence
+
+
+@pytest.fixture(scope="module")
+def registrants() -> set[str]:
+    """Every organisation of the packed registry."""
+    data = (data_dir("oui") / "registry.bin").read_bytes()
+    *_, size = HEADER.unpack_from(data)
+    return {name.decode() for name in data[-size:].split(b"\n") if name}
+
+
+def test_every_registrant_is_in_the_registry(graph: VendorGraph, registrants: set[str]) -> None:
+    known = {name_key(name) for name in registrants} | {
+        name_key("Hangzhou Xiongmai Technology Co.,Ltd"),  # by an override of ours
+        name_key("Avigilon Corporation"),
+    }
+    missing = [o for e in graph.entities() for o in e.oui_orgs if name_key(o) not in known]
+    assert not missing, "a misspelt registrant would miss its devices"
+
+
+def test_no_registrant_of_a_listed_group_is_left_out(graph: VendorGraph, registrants: set[str]) -> None:
+    """After an update of the registry, new spellings of these names want a decision."""
+    words = re.compile(
+        r"\b(hikvision|hikrobot|ezviz|dahua|huacheng network|huawei|hisilicon|zte|hytera|fiberhome|uniview|tiandy|dji"
+        r"|cloudwalk|intellifusion|sensetime|iflytek|nuctech|megvii|tp-link|mercusys|autel|inspur|quectel)\b",
+        re.IGNORECASE,
+    )
+    assert [name for name in sorted(registrants) if words.search(name) and graph.by_oui_org(name) is None] == []
 
 
 def test_what_ships_loads_quickly() -> None:
