@@ -59,6 +59,8 @@ def because(
         parts.append("owning, using or buying its products is not restricted by it")
     if held.scope:
         parts.append(f"it covers {held.scope}")
+    if made.label and policy.relabelled:
+        parts.append(policy.relabelled)
     if policy.exemptions:
         parts.append("exempt: " + "; ".join(policy.exemptions))
     parts.extend(held.doubts)
@@ -67,6 +69,8 @@ def because(
         parts.append(f"find out more: `{would_follow}` would follow if that is confirmed")
     if policy.citation is None:
         parts.append("the measure is stated from memory: its citation is not verified")
+    if bound:
+        parts.extend(f"next date {day.date}: {day.what}" for day in policy.next_dates if day.date > on)
     if bound or not asked_profiles:
         parts.extend(policy.open_points)
     parts.append(f"not legal advice; law as of {on}")

@@ -94,6 +94,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     exemptions: tuple[str, ...] = ()
     asks: str | None = None
     """What it asks of those it binds, after "may": overrides the sentence of its effect."""
+    relabelled: str | None = None
+    """What holds for hardware that is sold under somebody else's label; printed where that is so."""
     enacted: Day | None = None
     """Day it was adopted: before it, there is nothing to say."""
     in_force: Day | None

@@ -265,6 +265,7 @@ def _policy(policy: Policy) -> list[str]:
     purposes = dict.fromkeys(filter(None, [policy.purpose, *(listed.purpose for listed in policy.entities)]))
     lines += _items("Purpose limits", purposes)
     lines += _items("Exemptions", policy.exemptions)
+    lines += _field("Other labels", policy.relabelled)
     dates = f"adopted {policy.enacted or 'not known'}; in force {policy.in_force or 'not known'}"
     lines += _field("Dates", dates + (f"; expires {policy.expires}" if policy.expires else ""))
     lines += _items("Next dates", (f"{d.date}: {d.what}" for d in policy.next_dates))

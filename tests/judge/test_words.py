@@ -116,3 +116,17 @@ def test_the_two_companies_are_kept_apart(rules: Knowledge) -> None:
     assert verdict.action is Action.INVESTIGATE
     assert "no evidence on a network tells it from TP-Link Systems Inc." in verdict.because
     assert "made by TP-Link;" in verdict.because
+
+
+def test_a_foreign_label_brings_its_sentence(rules: Knowledge) -> None:
+    labelled = one(of(rules, "dahua", Level.CONFIRMED, "us-federal-contractor", brand="lorex"), "us-889-a1b").because
+    own = one(of(rules, "dahua", Level.CONFIRMED, "us-federal-contractor", brand="dahua"), "us-889-a1b").because
+    assert "counts relabelled hardware as produced by its maker" in labelled
+    assert "relabelled" not in own
+
+
+def test_dates_ahead_are_told_to_those_who_are_bound(rules: Knowledge) -> None:
+    bound = one(of(rules, "hikvision", Level.CONFIRMED, "us-dod"), "us-805").because
+    other = one(of(rules, "hikvision", Level.CONFIRMED, "private"), "us-805").because
+    assert "next date 2027-06-30: indirect purchases" in bound
+    assert "2027-06-30" not in other
