@@ -19,7 +19,8 @@ MAKERS = (
     "inspur", "sugon",
 )  # fmt: skip
 SURE = {Level.LIKELY, Level.CONFIRMED}
-DEVICES = load_recordings(Path(__file__).with_name("other_makers.yaml")).recordings
+LOADED = load_recordings(Path(__file__).with_name("other_makers.yaml"))
+DEVICES = LOADED.recordings
 VRP = "Huawei Versatile Routing Platform Software"
 SWITCH = "1.3.6.1.4.1.2011.2.23.291"
 
@@ -42,14 +43,15 @@ def truth_of(case: Recording) -> Truth:
 
 
 def test_devices_of_every_maker_are_there() -> None:
-    assert {truth_of(case).manufacturer for case in DEVICES} == {*MAKERS, "unknown"}
+    assert not LOADED.problems
+    assert {truth_of(case).manufacturer for case in DEVICES} > {*MAKERS, "unknown"}
 
 
 @pytest.mark.parametrize("case", DEVICES, ids=lambda case: case.id)
 def test_device(knowledge: Knowledge, case: Recording) -> None:
     truth, identity = truth_of(case), identify(case, knowledge)
     sure = identity.level in SURE
-    if truth.manufacturer == "unknown":
+    if truth.manufacturer not in MAKERS:
         assert not (sure and identity.manufacturer in MAKERS), truth.why
         return
     assert (identity.manufacturer, sure) == (truth.manufacturer, True)
