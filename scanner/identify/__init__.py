@@ -28,7 +28,7 @@ def identify(recording: Recording, knowledge: Knowledge) -> Identity:
         for r in readings
         if r.channel == "mac" and knowledge.registry.lookup(r.value) is None
     ]
-    identity = fuse(found, software=software, notes=notes)
+    identity = fuse(found, software=software, notes=notes, suppliers=knowledge.suppliers)
     if identity.brand is None and identity.level in SURE and identity.manufacturer not in knowledge.builders_for_others:
         # Nobody else is known to put a label on this maker's devices.
         return replace(identity, brand=identity.manufacturer)

@@ -62,16 +62,25 @@ class Knowledge:
         return brands.load(self.folders)
 
     @cached_property
+    def suppliers(self) -> dict[str, frozenset[str]]:
+        """Company (group, or label without a company) → makers of other groups behind the labels it sells."""
+        found: dict[str, set[str]] = {}
+        for brand in self.brands:
+            seller = self.group_id(brand.owner or brand.id)
+            makers = {self.group_id(maker.vendor) for maker in brand.makers} - {seller}
+            if makers:
+                found.setdefault(seller, set()).update(makers)
+        return {seller: frozenset(makers) for seller, makers in found.items()}
+
+    @cached_property
     def builders_for_others(self) -> frozenset[str]:
         """Makers whose hardware is sold under other companies' labels: their own name may not be assumed on a box."""
-        own = {group: {e.id for e in self.vendors.groups[group].entities} for group in self.vendors.groups}
-        return frozenset(
-            group
-            for brand in self.brands
-            for maker in brand.makers
-            for group, ids in own.items()
-            if maker.vendor in ids | {group} and brand.id not in ids
-        )
+        return frozenset().union(*self.suppliers.values())
+
+    def group_id(self, name: str) -> str:
+        """The group of a company's id; the id itself where it is a group's or no company's."""
+        entity = self.vendors.entity(name)
+        return name if entity is None else self.vendors.group_of(entity.id).group
 
     @cached_property
     def policies(self) -> Policies:
