@@ -70,6 +70,19 @@ def test_a_piece_in_the_wrong_place_names_nobody(recording: Recording, knowledge
     assert identity.manufacturer != MAKER or identity.level not in SURE, identity.matches
 
 
+@pytest.mark.parametrize(
+    ("names", "maker"),
+    [
+        ("CONNECTION, Date, Last-Modified, Etag, CONTENT-LENGTH, CACHE-CONTROL, P3P, X-Frame-Options", MAKER),
+        ("CONNECTION,Date,Last-Modified,Etag,CONTENT-LENGTH,CACHE-CONTROL,CONTENT-TYPE", MAKER),
+        ("Connection,Date,Last-Modified,Etag,Content-Length,Cache-Control,P3P,X-Frame-Options", None),
+        ("Server,CONNECTION,Date,Last-Modified,Etag,CONTENT-LENGTH,CACHE-CONTROL,CONTENT-TYPE", None),
+    ],
+)
+def test_names_of_headers_tell_by_their_case(names: str, maker: str | None, knowledge: Knowledge) -> None:
+    assert identify(device(("http.headers", names)), knowledge).manufacturer == maker
+
+
 def test_every_recorded_case(corpus: tuple[Recording, ...], knowledge: Knowledge) -> None:
     scores = evaluate(corpus, knowledge)
     right, all_ = scores.by_maker()[MAKER]
