@@ -32,7 +32,9 @@ def identify(recording: Recording, knowledge: Knowledge) -> Identity:
     if identity.brand is None and identity.level in SURE and identity.manufacturer not in knowledge.builders_for_others:
         # Nobody else is known to put a label on this maker's devices.
         return replace(identity, brand=identity.manufacturer)
-    return identity
+    label = knowledge.brands.get(identity.brand) if identity.brand and identity.level not in SURE else None
+    hint = label.hint(identity.model) if label is not None else None
+    return replace(identity, notes=(*identity.notes, hint)) if hint else identity
 
 
 def suspects(readings: Sequence[Reading], knowledge: Knowledge) -> frozenset[str]:
