@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,6 +129,24 @@ def test_after_a_reboot_there_is_nothing_to_undo(table: Table, tmp_path: Path) -
 
     assert neighbours.recover(tmp_path) == 0
     assert not path.exists()
+
+
+@pytest.mark.root
+def test_a_scan_that_was_killed_is_undone_by_the_next_one(segment: Any, tmp_path: Path) -> None:
+    segment({"10.77.0.1": "3c:ef:8c:00:00:01"})
+    code = (
+        "import os, sys; from pathlib import Path; from scanner.net import interfaces, neighbour_table as t\n"
+        "known = [t.Known(f'10.77.1.{n}', f'3c:ef:8c:00:01:{n:02x}') for n in range(1, 250)]\n"
+        "print(t.Writer(Path(sys.argv[1])).load(interfaces.read().link('s0'), known, keep=frozenset({'10.77.1.1'})))\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+
+    assert died.returncode == -9, died.stderr
+    assert len([n for n in netlink.neighbours() if n.flags & netlink.EXTERN_LEARN]) == 248
+    assert neighbours.recover(tmp_path) == 248
+    assert not [n for n in netlink.neighbours() if n.flags & netlink.EXTERN_LEARN]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_overflows_are_a_number() -> None:

@@ -200,7 +200,7 @@ def test_ports_that_wait_for_something_else_are_no_sign_of_trouble() -> None:
 
 def test_a_device_that_accepts_everything_and_never_answers_is_left_alone() -> None:
     protocol = Lines(*[ask(str(port), port=port) for port in range(80, 90)])
-    stage = Stage(**{f"p{port}": silent for port in range(80, 90)})
+    stage = Stage(QUICK, **dict.fromkeys((f"p{port}" for port in range(80, 90)), silent))
     stage.run(protocol)
 
     assert stage.host.stopped == "stopped answering"
