@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import datetime
 import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from scanner import channels
-from scanner.identify.matcher import index_of
-from scanner.knowledge import references
-from scanner.knowledge.fingerprints import Fingerprint
+from scanner.identify.matcher import matches
+from scanner.knowledge import expressions, references
+from scanner.knowledge.fingerprints import FILLED, Fingerprint
 from scanner.knowledge.loader import Place, convert, read_yaml
 from scanner.model import Grade, Match, Observation, Reading, Recording
 from scanner.protocols import read_all
@@ -33,11 +32,10 @@ KINDS = frozenset({
 """What a device can be."""
 SURE = frozenset({Grade.EXCLUSIVE, Grade.STRONG})
 NOBODY = frozenset({"unknown", "software"})
-PATIENCE = 0.25
-"""Seconds one expression may take on one hostile text before it counts as running away. The aim is 5 ms; the rest is
-room for a busy machine."""
+SAID = (*FILLED, "mac")
+"""Named groups that mean something by themselves."""
 
-_NESTED = re.compile(r"\((?:[^()\\]|\\.)*(?:[+*]|\{\d+,\})(?:[^()\\]|\\.)*\)(?:[+*]|\{\d+,\})")
+_SLOT = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,7 @@ def _examples(knowledge: Knowledge) -> Iterator[Finding]:
             if not own:
                 yield Finding(place, f"examples[{number}]: does not match its own fingerprint")
             allowed = {fingerprint.manufacturer, *fingerprint.shared_with, None}
-            if fingerprint.manufacturer is None or fingerprint.grade not in SURE:
+            if fingerprint.manufacturer is None:
                 continue
             for hit in hits:
                 foreign = hit.family != "oui" and hit.grade in SURE and hit.manufacturer not in allowed
@@ -132,8 +130,6 @@ def _examples(knowledge: Knowledge) -> Iterator[Finding]:
 
 
 def _tried(fingerprint: Fingerprint, example: Any, knowledge: Knowledge) -> tuple[list[Match], str | None]:
-    from scanner.identify.matcher import matches
-
     try:
         readings = example_readings(fingerprint, example)
     except ValueError as error:
@@ -156,7 +152,7 @@ def example_readings(fingerprint: Fingerprint, example: Any) -> tuple[Reading, .
         first = sorted(c for c in fingerprint.channels if not c.endswith(".*"))
         if not first:
             raise ValueError("a fingerprint of an open family needs examples that name their channel")
-        pairs = [(channel, str(example)) for channel in _spoken(fingerprint, first)]
+        pairs = [(channel, str(example)) for channel in first]
     for channel, _ in pairs:
         if channels.find(channel.lower()) is None:
             raise ValueError(f"{channel!r} is not in the vocabulary")
@@ -165,44 +161,25 @@ def example_readings(fingerprint: Fingerprint, example: Any) -> tuple[Reading, .
     return read_all(Recording(id="example", mac=mac, observations=observations))
 
 
-def _spoken(fingerprint: Fingerprint, channels_: Sequence[str]) -> Sequence[str]:
-    """The channels a plain example stands for: the only one, or each of an `any`."""
-    return channels_
-
-
 def _expressions(fingerprints: Sequence[Fingerprint]) -> Iterator[Finding]:
     for fingerprint in fingerprints:
+        place = f"{fingerprint.file}: entry {fingerprint.id!r}"
+        samples = [example for example in fingerprint.examples if isinstance(example, str)]
+        groups: set[str] = set()
         for pattern in fingerprint.patterns:
-            place = f"{fingerprint.file}: entry {fingerprint.id!r}"
-            if _NESTED.search(pattern):
-                yield Finding(place, f"regex: {pattern!r} repeats a group that repeats: it can run away")
+            try:
+                groups |= set(re.compile(pattern).groupindex)
+            except re.error as error:
+                yield Finding(place, f"regex: {pattern!r} does not compile: {error}")
                 continue
-            slow = slowest(pattern)
-            if slow > PATIENCE:
-                yield Finding(place, f"regex: {pattern!r} takes {slow * 1000:.0f} ms on 64 kB of hostile text")
-
-
-def slowest(pattern: str) -> float:
-    """Seconds the expression takes on the worst of some hostile texts of 64 kB; stops early once it is too slow."""
-    compiled = re.compile(pattern, re.IGNORECASE)
-    worst = 0.0
-    for text in hostile(pattern):
-        began = time.perf_counter()
-        compiled.search(text)
-        worst = max(worst, time.perf_counter() - began)
-        if worst > PATIENCE:
-            break
-    return worst
-
-
-def hostile(pattern: str) -> Iterator[str]:
-    """Texts of growing size that make careless expressions slow: runs of what the pattern itself is made of."""
-    literals = re.findall(r"[A-Za-z0-9=/ \"'<>:._-]{2,}", re.sub(r"\\.", " ", pattern))
-    seeds = {"a", "0", " ", "A1-", "\n", "aa ", *(word[:24] for word in literals[:4]), "".join(literals)[:200]}
-    for size in (2_000, 65_536):
-        for seed in sorted(seeds):
-            if seed:
-                yield (seed * (size // len(seed) + 1))[:size]
+            reason = expressions.problem(pattern, samples)
+            if reason is not None:
+                yield Finding(place, f"regex: {pattern!r} {reason}")
+        slots = {slot for name in FILLED for slot in _SLOT.findall(getattr(fingerprint.says, name) or "")}
+        for slot in sorted(slots - groups):
+            yield Finding(place, f"says: {{{slot}}} is no named group of its expressions")
+        for group in sorted(groups - slots - set(SAID)):
+            yield Finding(place, f"regex: the group {group!r} fills nothing; name it one of {', '.join(SAID)}")
 
 
 def _references(knowledge: Knowledge) -> Iterator[Finding]:
@@ -220,8 +197,3 @@ def _references(knowledge: Knowledge) -> Iterator[Finding]:
 def _named(group: str, knowledge: Knowledge) -> bool:
     """A vendor need not be recognisable to be known: laws name companies that make no network device."""
     return knowledge.vendors.group(group) is not None
-
-
-def index(readings: Sequence[Reading]) -> Mapping[str, list[Reading]]:
-    """Readings by channel, as a fingerprint's test takes them."""
-    return index_of(readings)
