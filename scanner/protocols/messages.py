@@ -1,151 +1,234 @@
-"""Header-and-body messages as HTTP and RTSP write them, read tolerantly: bare line feeds, no status line, folded or
-repeated headers, chunked and compressed bodies, and pieces that somebody published.
+"""Messages in the form of HTTP/1.x and RTSP/1.0 (RFC 9112, RFC 2326), read the way broken devices write them.
+
+Bare line feeds, missing status lines, folded and repeated headers, bytes of no known charset and pieces that somebody
+published are all fine; nothing here raises, and every step is bounded by the size of its input.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-MAX_BODY = 262_144
-"""Bytes of a body after decompression; more is cut off."""
-MAX_HEADERS = 100
-MAX_LINE = 4_096
+from scanner import __version__
 
-_STATUS = re.compile(r"^(?:HTTP|RTSP|SIP)/\d(?:\.\d)?\s{1,4}(\d{3})(?:\s{1,4}(.*))?$", re.I)
-_HEADER = re.compile(r"^([A-Za-z0-9!#$%&'*+.^_`|~-]{1,64})[ \t]{0,8}:[ \t]*(.*)$")
-_LENGTH = re.compile(rb"(?im)^content-length[ \t]{0,8}:[ \t]{0,8}(\d{1,10})[ \t]{0,8}\r?$")
-_CHUNKED = re.compile(rb"(?im)^transfer-encoding[ \t]{0,8}:[^\r\n]{0,64}chunked")
-_END = re.compile(rb"\r?\n\r?\n")
-_CODE = re.compile(rb"^(?:HTTP|RTSP)/\d(?:\.\d)? {1,4}(\d{3})", re.I)
+USER_AGENT = f"lanveto/{__version__} (+network inventory; contact your network administrator)"
+"""What we call ourselves in every request."""
+MAX_DATA = 1_048_576
+"""Bytes of one message that are looked at."""
+MAX_BODY = 262_144
+"""Bytes of a body after all decoding."""
+
+_MAX_HEAD = 32_768
+_MAX_HEADERS = 128
+_MAX_VALUE = 8192
+_STATUS = re.compile(
+    rb"[ \t\r\n]{0,16}(?:HTTP|RTSP)/\d{1,2}(?:\.\d{1,2})?[ \t]{1,8}(\d{3})(?:[ \t]{1,8}([^\r\n]{0,256}))?", re.I
+)
+_HEAD_END = re.compile(rb"\r{0,2}\n\r{0,2}\n")
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_CHUNK = re.compile(rb"[ \t]{0,8}([0-9a-fA-F]{1,8})[ \t]{0,8}(?:;[^\r\n]{0,256})?\r{0,2}\n")
+_CHARSET = re.compile(rb"charset\s{0,4}=\s{0,4}[\"']?([A-Za-z0-9_.:-]{1,32})", re.I)
+_CHARSETS = {
+    "gb2312": "gb18030", "gbk": "gb18030", "gb18030": "gb18030", "big5": "big5", "euc-kr": "euc_kr",
+    "ks_c_5601-1987": "euc_kr", "shift_jis": "shift_jis", "euc-jp": "euc_jp", "windows-1251": "cp1251",
+    "koi8-r": "koi8_r", "windows-1252": "cp1252", "iso-8859-2": "iso8859_2", "windows-1250": "cp1250",
+    "utf-16": "utf-16", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be",
+}  # fmt: skip
+# Headers by which a piece without status line is known as headers rather than as a page.
+_TELLTALE = frozenset({
+    "accept-ranges", "allow", "cache-control", "connection", "content-base", "content-encoding", "content-length",
+    "content-type", "cseq", "date", "etag", "expires", "keep-alive", "last-modified", "location", "p3p", "pragma",
+    "public", "server", "session", "set-cookie", "transfer-encoding", "user-agent", "vary", "www-authenticate",
+    "x-content-type-options", "x-frame-options", "x-powered-by", "x-xss-protection",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One answer."""
+    """One answer, taken apart; what is missing is empty."""
 
-    status: int | None
-    reason: str
+    status: str
+    """Code and reason as sent (`401 Unauthorized`), without the protocol; empty where there was no status line."""
     headers: tuple[tuple[str, str], ...]
-    """Names and values as sent, in order."""
+    """Names as sent; values without the first blank and without trailing ones (a second blank tells makers apart)."""
     body: bytes
-
-    def header(self, name: str) -> str | None:
-        """The first value of a header, whatever the case of its name."""
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), None)
+    """As sent: neither chunks nor compression undone."""
+    whole_head: bool
+    """The head ended with a blank line."""
 
     @property
-    def text(self) -> str:
-        """The body as text: UTF-8, else Latin-1."""
-        try:
-            return self.body.decode("utf-8")
-        except UnicodeDecodeError:
-            return self.body.decode("latin-1")
+    def code(self) -> int:
+        """The status code, 0 where there is none."""
+        return int(self.status[:3]) if self.status else 0
+
+    def header(self, name: str) -> str:
+        """The first header of this (lower-case) name without blanks around it, or the empty text."""
+        return next((value.strip() for key, value in self.headers if key.lower() == name), "")
 
 
 def parse(data: bytes) -> Message:
-    """The message in `data`, however incomplete; never raises."""
-    head, body = _split(data)
-    lines = head.decode("utf-8", "surrogateescape").encode("utf-8", "replace").decode("utf-8").splitlines()
-    status, reason, start = None, "", 0
-    if lines:
-        found = _STATUS.match(lines[0][:MAX_LINE])
-        if found:
-            status, reason, start = int(found[1]), (found[2] or "").strip(), 1
-    headers = tuple(_headers(lines[start:]))
-    if status is None and not headers:
-        return Message(None, "", (), data[:MAX_BODY])
-    return Message(status, reason, headers, _decoded(body, headers))
-
-
-def _split(data: bytes) -> tuple[bytes, bytes]:
-    found = _END.search(data[:131_072])
-    return (data[: found.start()], data[found.end() :]) if found else (data[:131_072], b"")
-
-
-def _headers(lines: list[str]) -> Iterator[tuple[str, str]]:
-    name, value = "", ""
-    for count, line in enumerate(lines):
-        if count > MAX_HEADERS:
+    """The message that `data` begins with, or whatever piece of one it is."""
+    data = data[:MAX_DATA]
+    found = _STATUS.match(data)
+    if found is None:
+        if not _only_headers(data):
+            return Message("", (), data, whole_head=False)
+        status, start = "", 0
+    else:
+        reason = _text(found[2] or b"").strip()
+        status, start = f"{found[1].decode()} {reason}".strip(), found.end()
+    end = _HEAD_END.search(data, start, start + _MAX_HEAD)
+    head = data[start : end.start() if end else start + _MAX_HEAD]
+    body = data[end.end() :] if end else b""
+    lines = head.split(b"\n")
+    headers: list[tuple[str, str]] = []
+    for number, line in enumerate(lines):
+        if line.lstrip()[:1] == b"<":  # the blank line before the page is missing
+            body = b"\n".join(lines[number:]) + (data[end.start() :] if end else b"")
             break
-        if line[:1] in {" ", "\t"} and name:
-            value = f"{value} {line.strip()}"[:MAX_LINE]
-            continue
-        if name:
-            yield name, value
-            name = ""
-        found = _HEADER.match(line[:MAX_LINE])
-        if found is None:
-            continue
-        name, value = found[1], found[2].strip()
-    if name:
-        yield name, value
+        _add(headers, line)
+    return Message(status, tuple(headers), body, whole_head=end is not None)
 
 
-def _decoded(body: bytes, headers: tuple[tuple[str, str], ...]) -> bytes:
-    lowered = {key.lower(): value.lower() for key, value in headers}
-    if "chunked" in lowered.get("transfer-encoding", ""):
-        body = unchunk(body)
-    if any(word in lowered.get("content-encoding", "") for word in ("gzip", "deflate")):
-        body = inflate(body)
+def _add(headers: list[tuple[str, str]], line: bytes) -> None:
+    text = _text(line.rstrip())[:_MAX_VALUE]
+    if text[:1] in {" ", "\t"} and headers:  # a folded header (RFC 9112, 5.2)
+        name, value = headers[-1]
+        headers[-1] = name, f"{value} {text.strip()}"[:_MAX_VALUE]
+        return
+    name, colon, value = text.partition(":")
+    if colon and len(headers) < _MAX_HEADERS and _NAME.fullmatch(name.strip()):
+        headers.append((name.strip(), value[1:] if value[:1] == " " else value.lstrip("\t")))
+
+
+def _only_headers(data: bytes) -> bool:
+    lines = [line.partition(b":") for line in data[:2048].lstrip().split(b"\n")[:4]]
+    if not lines[0][1] or b" " in lines[0][0].strip():
+        return False
+    return any(colon and _text(name).strip().lower() in _TELLTALE for name, colon, _value in lines)
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def complete(data: bytes, *, bare_head: bool = False) -> bool:
+    """Whether `data` holds a whole final answer by its own account (RFC 9112, 6.3); False also where only the end of
+    the connection would tell. `bare_head`: without a length there is no body (RTSP).
+    """
+    for _ in range(4):
+        found = _STATUS.match(data)
+        end = _HEAD_END.search(data, found.end(), found.end() + _MAX_HEAD) if found else None
+        if found is None or end is None:
+            return False
+        code = int(found[1])
+        if 100 <= code < 200 and code != 101:  # interim answers come before the final one
+            data = data[end.end() :]
+            continue
+        message = parse(data[: end.end()])
+        body = data[end.end() :]
+        if code in {101, 204, 304}:
+            return True
+        if "chunked" in message.header("transfer-encoding").lower():
+            return _unchunk(body)[1]
+        length = content_length(message)
+        return bare_head if length is None else len(body) >= length
+    return False
+
+
+def content_length(message: Message) -> int | None:
+    """The stated length of the body, or None."""
+    text = message.header("content-length")
+    return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else None
+
+
+def _unchunk(data: bytes) -> tuple[bytes, bool]:
+    """The content of a chunked body (RFC 9112, 7.1) as far as it goes, and whether its end was seen."""
+    out = bytearray()
+    place = 0
+    while len(out) <= MAX_DATA:
+        found = _CHUNK.match(data, place)
+        if found is None:  # cut off, or a plain body of a device that announced chunks
+            return bytes(out) if place else data, False
+        size = int(found[1], 16)
+        if size == 0:
+            return bytes(out), True
+        out += data[found.end() : found.end() + size]
+        place = found.end() + size
+        if place > len(data):
+            break
+        if data[place : place + 2] == b"\r\n":
+            place += 2
+        elif data[place : place + 1] == b"\n":
+            place += 1
+    return bytes(out), False
+
+
+def content(message: Message) -> bytes:
+    """The body without chunks and compression, at most `MAX_BODY` bytes; a broken encoding is left as it is."""
+    body = message.body
+    if "chunked" in message.header("transfer-encoding").lower():
+        body = _unchunk(body)[0]
+    coding = message.header("content-encoding").lower()
+    if "gzip" in coding or "deflate" in coding:
+        body = _inflate(body)
     return body[:MAX_BODY]
 
 
-def unchunk(data: bytes) -> bytes:
-    """The content of a chunked body; what is not chunked after all comes back as it is."""
-    out, place = bytearray(), 0
-    while place < len(data) and len(out) < MAX_BODY:
-        end = data.find(b"\n", place, place + 128)
-        if end < 0:
-            break
-        size = data[place:end].split(b";")[0].strip()
-        if not re.fullmatch(rb"[0-9A-Fa-f]{1,8}", size):
-            return bytes(out) if out else data
-        length = int(size, 16)
-        if length == 0:
-            break
-        out += data[end + 1 : end + 1 + length]
-        place = end + 1 + length
-        place += 2 if data[place : place + 2] == b"\r\n" else 1
-    return bytes(out)
-
-
-def inflate(data: bytes) -> bytes:
-    """The decompressed body, cut at `MAX_BODY` (a bomb costs no more); what does not decompress, as it is."""
-    for bits in (47, -15):  # gzip or zlib by its header, else raw deflate
-        engine = zlib.decompressobj(bits)
+def _inflate(data: bytes) -> bytes:
+    for bits in (47, -15):  # gzip or zlib by their own heads, else bare deflate
         try:
-            return engine.decompress(data, MAX_BODY)
+            return zlib.decompressobj(bits).decompress(data, MAX_BODY)
         except zlib.error:
             continue
     return data
 
 
-def complete(data: bytes) -> bool:
-    """Whether `data` holds a whole answer, so that nobody waits for more."""
-    found = _END.search(data)
-    if found is None:
-        return False
-    head, body = data[: found.start()], data[found.end() :]
-    code = _CODE.match(head)
-    if code and (code[1] in {b"204", b"304"} or code[1].startswith(b"1")):
-        return not code[1].startswith(b"1") or complete(body)
-    length = _LENGTH.search(head)
-    if length:
-        return len(body) >= int(length[1])
-    if _CHUNKED.search(head):
-        return body.endswith((b"0\r\n\r\n", b"0\n\n")) or b"\r\n0\r\n" in body[-64:]
-    return head[:4].upper() == b"RTSP"  # RTSP has no body without a length; HTTP's ends with the connection
+def text(message: Message, body: bytes) -> str:
+    """A body as text: UTF-8 where it is that, else the charset it names, else Latin-1."""
+    decoder = codecs.getincrementaldecoder("utf-8")()  # a body may be cut off inside a character
+    try:
+        return decoder.decode(body)
+    except UnicodeDecodeError:
+        pass
+    named = _CHARSET.search(message.header("content-type").encode("latin-1", "replace")) or _CHARSET.search(body[:2048])
+    codec = _CHARSETS.get(named[1].decode().lower()) if named else None
+    return body.decode(codec or "latin-1", "replace")
+
+
+def is_binary(body: bytes) -> bool:
+    """Whether a body is no text to read: an icon, a frame of some other protocol."""
+    return b"\0" in body[:1024] and not body.startswith((b"\xff\xfe", b"\xfe\xff"))
+
+
+def request(data: bytes) -> tuple[str, str, Message]:
+    """(method, target, headers and body) of the request that `data` begins with; empty texts where it is none."""
+    line, _, rest = data[:MAX_DATA].lstrip(b"\r\n").partition(b"\n")
+    words = _text(line[:4096]).split()
+    if len(words) < 2 or not words[0].isalpha():
+        return "", "", Message("", (), data, whole_head=False)
+    end = _HEAD_END.search(b"\n" + rest, 0, _MAX_HEAD)
+    head = rest[: max(0, end.start() - 1)] if end else rest[:_MAX_HEAD]
+    body = rest[end.end() - 1 :] if end else b""
+    headers: list[tuple[str, str]] = []
+    for piece in head.split(b"\n"):
+        _add(headers, piece)
+    return words[0].upper(), words[1], Message("", tuple(headers), body, whole_head=end is not None)
 
 
 def request_length(data: bytes) -> int:
-    """Length of the first whole request in `data`, 0 while it is incomplete."""
-    found = _END.search(data)
-    if found is None:
-        return 0
-    length = _LENGTH.search(data[: found.start()])
-    size = found.end() + (int(length[1]) if length else 0)
-    return size if len(data) >= size else 0
+    """Length of the first whole request in `data`, its stated body included; 0 while it is incomplete.
+
+    What cannot be a request any more is one as long as it is.
+    """
+    end = _HEAD_END.search(data, 0, _MAX_HEAD)
+    if end is None:
+        return len(data) if len(data) >= _MAX_HEAD else 0
+    _method, _target, message = request(data[: end.end()])
+    length = end.end() + (content_length(message) or 0)
+    return length if len(data) >= length else 0

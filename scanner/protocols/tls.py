@@ -1,103 +1,160 @@
-"""TLS: what a certificate says of its owner, and the settings with which devices of every age can be heard.
+"""Certificates as devices present them, and TLS contexts for devices of every age. Nothing secret goes through these.
 
-Nothing secret is sent over these connections, so old versions and short keys are accepted; the certificate is read,
-never trusted.
+Real parsers refuse the certificates of old devices (negative serial numbers, wrong string types, missing versions), so
+names are read by a small reader of DER (X.690) that takes what is there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import functools
 import hashlib
+import ipaddress
+import re
 import ssl
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
 
-from scanner.model import Observation, Recording, Transport
-from scanner.protocols.base import Field, Protocol, Service, observed
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-if TYPE_CHECKING:
-    from cryptography import x509
+from scanner.model import Recording
+from scanner.protocols.base import Field, observed
 
-MAX_NAMES = 50
-MAX_TEXT = 2_000
-CIPHERS = "ALL:COMPLEMENTOFDEFAULT:@SECLEVEL=0"
+_MAX_VALUE = 256
+_MAX_NAMES = 64
 
-_SHORT = {
-    "commonName": "CN",
-    "organizationName": "O",
-    "organizationalUnitName": "OU",
-    "localityName": "L",
-    "stateOrProvinceName": "ST",
-    "countryName": "C",
-    "emailAddress": "emailAddress",
-    "serialNumber": "SERIALNUMBER",
-}
-
-
-class Tls(Protocol):
-    """Has no questions of its own: a certificate comes with every connection that speaks TLS."""
-
-    name = "tls"
-    order = 90
-    channels: ClassVar[tuple[str, ...]] = ()
-
-    def services(self, device: Recording) -> Sequence[Service]:
-        """Ports on which a certificate was seen."""
-        ports = {seen.port or 443 for seen in observed(device, "tls.*")}
-        return tuple(Service(Transport.TCP, port, tls=True) for port in sorted(ports))
+_ATTRIBUTES = {
+    "2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "SERIALNUMBER", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
+    "2.5.4.9": "STREET", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.12": "title", "2.5.4.42": "GN",
+    "2.5.4.46": "dnQualifier", "2.5.4.65": "pseudonym", "2.5.4.97": "organizationIdentifier",
+    "0.9.2342.19200300.100.1.1": "UID", "0.9.2342.19200300.100.1.25": "DC", "1.2.840.113549.1.9.1": "emailAddress",
+    "1.2.840.113549.1.9.2": "unstructuredName", "1.2.840.113549.1.9.8": "unstructuredAddress",
+}  # fmt: skip
+_OIDS = {name.lower(): oid for oid, name in _ATTRIBUTES.items()}
+_SEPARATOR = re.compile(r"\s{0,8},\s{0,8}(?=[A-Za-z][A-Za-z0-9.]{0,31}\s{0,4}=)")
+_ALTERNATIVE_NAMES = "2.5.29.17"
 
 
 def certificate_fields(der: bytes) -> list[Field]:
-    """`tls.sha256`, and `tls.subject`, `tls.issuer`, `tls.san` where the certificate can be read (RFC 5280)."""
-    fields: list[Field] = [("tls.sha256", hashlib.sha256(der).hexdigest())]
-    with contextlib.suppress(Exception):  # devices send broken certificates of every kind; the digest still counts
-        fields += _names(der)
+    """`tls.subject`, `tls.issuer`, `tls.san` and `tls.sha256` of a certificate, as far as it can be read.
+
+    Names as RFC 4514 orders them (`CN=…,OU=…,O=…`, the most special first), without its escapes, every kind of blank
+    as one blank, control characters left out; alternative names separated by `, `; the hash of the whole certificate in
+    lower-case hexadecimal.
+    """
+    fields: list[Field] = []
+    with contextlib.suppress(ValueError, IndexError):  # what cannot be read still has its hash
+        fields = [(channel, value) for channel, value in _names(der[:65_536]) if value]
+    fields.append(("tls.sha256", hashlib.sha256(der).hexdigest()))
     return fields
 
 
-def observations(der: bytes, port: int) -> list[Observation]:
-    """The same as observations of one port."""
-    return [
-        Observation(channel=channel, value=value, port=port, tls=True) for channel, value in certificate_fields(der)
-    ]
-
-
 def _names(der: bytes) -> Iterator[Field]:
-    from cryptography import x509
+    (_tag, certificate), *_ = _values(der)
+    (_tag, to_be_signed), *_ = _values(certificate)
+    parts = list(_values(to_be_signed))
+    if parts and parts[0][0] == 0xA0:  # the version; certificates of version 1 leave it out
+        parts = parts[1:]
+    # serial number, signature algorithm, issuer, validity, subject, key (RFC 5280, 4.1)
+    if len(parts) > 4:
+        yield "tls.subject", _name(parts[4][1])
+    if len(parts) > 2:
+        yield "tls.issuer", _name(parts[2][1])
+    for tag, body in parts[6:]:
+        if tag == 0xA3:
+            yield "tls.san", ", ".join(dict.fromkeys(_alternatives(body)))
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is odd about a device's certificate is evidence, not our problem
-        certificate = x509.load_der_x509_certificate(der)
-        yield "tls.subject", _text(certificate.subject)
-        yield "tls.issuer", _text(certificate.issuer)
-        try:
-            extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        except (x509.ExtensionNotFound, ValueError):
+
+def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(tag, content) of the values that follow each other in `data`; stops at the first that is cut off."""
+    place = 0
+    while place + 2 <= len(data):
+        tag, length = data[place], data[place + 1]
+        place += 2
+        if length & 0x80:
+            size = length & 0x7F
+            if not 1 <= size <= 4 or place + size > len(data):
+                return
+            length = int.from_bytes(data[place : place + size], "big")
+            place += size
+        if place + length > len(data):
             return
-        names = [str(name.value) for name in list(extension.value)[:MAX_NAMES]]
-        if names:
-            yield "tls.san", ", ".join(names)[:MAX_TEXT]
+        yield tag, data[place : place + length]
+        place += length
 
 
-def _text(name: x509.Name) -> str:
-    """`CN=…, O=…` in the order of the certificate; every kind of blank becomes a blank."""
-    parts = []
-    for attribute in name:
-        value = attribute.value
-        text = value.decode("latin-1") if isinstance(value, bytes) else value
-        clean = " ".join("".join(c if c.isprintable() else " " for c in text.replace("\u00a0", " ")).split())
-        oid = attribute.oid
-        parts.append(f"{_SHORT.get(oid._name, oid.dotted_string)}={clean}")
-    return ", ".join(parts)[:MAX_TEXT]
+def _name(data: bytes) -> str:
+    found: list[str] = []
+    for _set, relative in _values(data):
+        pair: list[str] = []
+        for _sequence, attribute in _values(relative):
+            parts = list(_values(attribute))
+            if len(parts) >= 2 and parts[0][0] == 0x06:
+                kind = _oid(parts[0][1])
+                value = _text(*parts[1])
+                if value:
+                    pair.append(f"{_ATTRIBUTES.get(kind, kind)}={value}")
+        if pair:
+            found.append("+".join(pair))
+        if len(found) == _MAX_NAMES:
+            break
+    return ",".join(reversed(found))
+
+
+def _oid(data: bytes) -> str:
+    numbers: list[int] = []
+    number = 0
+    for byte in data[:64]:
+        number = number << 7 | byte & 0x7F
+        if not byte & 0x80:
+            numbers.append(number)
+            number = 0
+    if not numbers:
+        return ""
+    first = min(numbers[0] // 40, 2)
+    return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
+
+
+def _text(tag: int, data: bytes) -> str:
+    data = data[: 4 * _MAX_VALUE]
+    if tag == 0x1E:
+        text = data.decode("utf-16-be", "replace")
+    elif tag == 0x1C:
+        text = data.decode("utf-32-be", "replace")
+    else:
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            text = data.decode("latin-1")
+    text = "".join(c for c in text if c.isspace() or c.isprintable())
+    return " ".join(text.split())[:_MAX_VALUE]
+
+
+def _alternatives(data: bytes) -> Iterator[str]:
+    for _list, extensions in _values(data):
+        for _sequence, extension in _values(extensions):
+            parts = list(_values(extension))
+            if len(parts) >= 2 and _oid(parts[0][1]) == _ALTERNATIVE_NAMES:
+                for _sequence_of_names, names in _values(parts[-1][1]):
+                    for count, (tag, name) in enumerate(_values(names)):
+                        if count == _MAX_NAMES:
+                            return
+                        if tag in {0x81, 0x82, 0x86}:  # mail address, host name, URL
+                            yield _text(0x16, name)
+                        elif tag == 0x87 and len(name) in {4, 16}:
+                            yield str(ipaddress.ip_address(name))
 
 
 def client_context() -> ssl.SSLContext:
-    """A context that speaks with devices of every age: TLS 1.0, short keys, SHA-1, legacy renegotiation."""
+    """A context that shakes hands with anything: down to TLS 1.0, small keys, SHA-1, old renegotiation; it proves
+    nothing about the other side, and must never carry a secret.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -106,84 +163,21 @@ def client_context() -> ssl.SSLContext:
 
 
 def _loosen(context: ssl.SSLContext) -> None:
-    context.set_ciphers(CIPHERS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # old versions are the point
-        context.minimum_version = ssl.TLSVersion.TLSv1
-    context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)  # named since Python 3.12
 
 
-@functools.cache
-def _key() -> object:
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def self_signed(subject: str, issuer: str | None = None, san: str | None = None) -> tuple[bytes, bytes]:
-    """A certificate with these names and its key, both PEM; one key serves the whole process."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = _key()
-    assert isinstance(key, rsa.RSAPrivateKey)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(_parse(subject))
-        .issuer_name(_parse(issuer or subject))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.datetime(2015, 1, 1, tzinfo=datetime.UTC))
-        .not_valid_after(datetime.datetime(2040, 1, 1, tzinfo=datetime.UTC))
-    )
-    names = [x509.DNSName(n.strip()) for n in (san or "").split(",") if n.strip() and n.strip().isascii()]
-    if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    certificate = builder.sign(key, hashes.SHA256())
-    return (
-        certificate.public_bytes(serialization.Encoding.PEM),
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-    )
-
-
-def _parse(text: str) -> x509.Name:
-    """The name of a text like `CN=…, O=…`; commas inside values are kept where no `KEY=` follows them."""
-    import re
-
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
-    oids = {
-        "CN": NameOID.COMMON_NAME,
-        "O": NameOID.ORGANIZATION_NAME,
-        "OU": NameOID.ORGANIZATIONAL_UNIT_NAME,
-        "L": NameOID.LOCALITY_NAME,
-        "ST": NameOID.STATE_OR_PROVINCE_NAME,
-        "C": NameOID.COUNTRY_NAME,
-        "EMAILADDRESS": NameOID.EMAIL_ADDRESS,
-        "SERIALNUMBER": NameOID.SERIAL_NUMBER,
-    }
-    attributes = []
-    for part in re.split(r",\s*(?=[A-Za-z.0-9]{1,30}\s*=)", text):
-        key, equals, value = part.partition("=")
-        oid = oids.get(key.strip().upper())
-        value = value.strip()
-        if not equals or oid is None or not value:
-            continue
-        if oid == NameOID.COUNTRY_NAME and len(value) != 2:
-            continue
-        attributes.append(x509.NameAttribute(oid, value[:64]))
-    return x509.Name(attributes or [x509.NameAttribute(NameOID.COMMON_NAME, "device")])
-
-
-def server_context(certificate: bytes, key: bytes, *, oldest: bool = False) -> ssl.SSLContext:
-    """A context for a simulated device; `oldest`: it speaks TLS 1.0 and nothing newer."""
+def server_context(shown: Recording | bytes, key: bytes = b"", *, oldest: bool = False) -> ssl.SSLContext:
+    """The context of a simulated device, with the names its recording showed first, or with a certificate and its key
+    in PEM; `oldest`: TLS 1.0 and nothing newer.
+    """
+    certificate, key = (shown, key) if isinstance(shown, bytes) else self_signed(*_first_names(shown))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _loosen(context)
     if oldest:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)  # an old version is the point
             context.maximum_version = ssl.TLSVersion.TLSv1
     with tempfile.TemporaryDirectory() as folder:
         both = Path(folder) / "both.pem"
@@ -194,14 +188,61 @@ def server_context(certificate: bytes, key: bytes, *, oldest: bool = False) -> s
 
 
 def certificate_names(device: Recording, port: int) -> tuple[str, str | None, str | None] | None:
-    """(subject, issuer, alternative names) recorded for a port; None where no certificate was seen there."""
-    said = {
-        name: next((o.value for o in observed(device, f"tls.{name}", port=port)), None)
+    """(subject, issuer, alternative names) that a device showed on a port; None where it showed none."""
+    names = _first_names(device, port)
+    return names if any(names) else None
+
+
+def _first_names(device: Recording, port: int | None = None) -> tuple[str, str | None, str | None]:
+    subject, issuer, san = (
+        next((seen.value for seen in observed(device, f"tls.{name}", port=port)), None)
         for name in ("subject", "issuer", "san")
-    }
-    if not any(said.values()):
-        return None
-    return said["subject"] or "CN=device", said["issuer"], said["san"]
+    )
+    return subject or "", issuer, san
 
 
-PROTOCOL = Tls()
+def self_signed(subject: str, issuer: str | None = None, san: str | None = None) -> tuple[bytes, bytes]:
+    """(certificate, key) in PEM with these names as `certificate_fields` writes them; one key serves the process.
+
+    Hashes of recorded certificates cannot be had again.
+    """
+    key = _key()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(_parsed(subject))
+        .issuer_name(_parsed(issuer or subject))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime(2015, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2040, 1, 1, tzinfo=UTC))
+    )
+    names = [name for part in (san or "").split(",")[:_MAX_NAMES] if (name := _alternative(part.strip())) is not None]
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM), key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+
+
+@functools.cache
+def _key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _alternative(text: str) -> x509.GeneralName | None:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text) if text and text.isascii() and text.isprintable() else None
+
+
+def _parsed(text: str) -> x509.Name:
+    """The name a text like `CN=…,O=…` stands for, whatever the case of its keys; unknown keys are left out."""
+    pairs: list[x509.NameAttribute[str]] = []
+    for part in _SEPARATOR.split(text):
+        key, _, value = part.partition("=")
+        oid = _OIDS.get(key.strip().lower())
+        if oid and value.strip():
+            # Devices break the rules on lengths (a country of three letters); so must their doubles.
+            pairs.append(x509.NameAttribute(x509.ObjectIdentifier(oid), value.strip(), _validate=False))
+    return x509.Name(reversed(pairs))
