@@ -31,7 +31,8 @@ DEVICES = (
                 channel="rtsp.response",
                 port=554,
                 request="OPTIONS",
-                value='RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\nWWW-Authenticate: Digest realm="Login to ND011906001122",'
+                value="RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\nWWW-Authenticate: Digest "
+                "realm=\"Login to ND011906001122\","
                 ' nonce="0123456789abcdef0123456789abcdef"\r\n\r\n',
             ),
             Observation(channel="http.title", port=80, value="WEB SERVICE"),
