@@ -6,6 +6,7 @@ tool's opinion. Every miss and every accusation is listed with its evidence.
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -33,6 +34,8 @@ DEFAULT_HEARD = (
 )  # fmt: skip
 """Channels that a default scan can hear."""
 BINS = 10
+DRAWS = 400
+"""Repetitions behind an interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,20 +146,36 @@ class Evaluation:
         ]
         return sum(same(a, b) for a, b in pairs), len(pairs)
 
-    def calibration_error(self) -> float:
-        """Expected calibration error: mean distance between stated confidence and share of right answers.
-
-        Over the counted answers of `possible` and better, in ten bins of equal width.
+    def suspicions(self) -> tuple[Case, ...]:
+        """Every case of a maker that no policy names, or of nobody, whose answer says at least `possible` for one that
+        a policy does name: it would get an action that it must not get.
         """
-        bins: dict[int, list[tuple[float, bool]]] = defaultdict(list)
-        for case in self.counted:
-            if case.identity.manufacturer is not None:
-                place = min(BINS - 1, int(case.identity.confidence * BINS))
-                bins[place].append((case.identity.confidence, case.identity.manufacturer == case.truth))
-        total = sum(len(b) for b in bins.values())
-        if not total:
-            return 0.0
-        return sum(abs(sum(p for p, _ in b) - sum(ok for _, ok in b)) for b in bins.values()) / total
+        return tuple(
+            c for c in self.cases if c.identity.manufacturer in self.restricted and c.truth not in self.restricted
+        )
+
+    def answers(self) -> tuple[Case, ...]:
+        """The counted cases in which some maker is named, `possible` included: what calibration is measured on."""
+        return tuple(c for c in self.counted if c.identity.manufacturer is not None)
+
+    def calibration_error(self) -> float:
+        """Expected calibration error: mean distance between stated confidence and share of right answers, in ten bins
+        of equal width; 0 without answers.
+        """
+        return _calibration_error(self.answers())
+
+    def calibration_interval(self) -> tuple[float, float]:
+        """The 95 % interval of the error: sources are drawn with replacement, for cases of one source err together."""
+        by_source: dict[str, list[Case]] = defaultdict(list)
+        for case in self.answers():
+            by_source[_source(case.recording) or case.recording.id].append(case)
+        sources = sorted(by_source)
+        chance = random.Random(0)  # noqa: S311 - repeatable, guards nothing
+        errors = sorted(
+            _calibration_error([c for s in chance.choices(sources, k=len(sources)) for c in by_source[s]])
+            for _ in range(DRAWS if sources else 1)
+        )
+        return errors[round(0.025 * (len(errors) - 1))], errors[round(0.975 * (len(errors) - 1))]
 
     def render(self) -> str:
         """The scores as text."""
@@ -166,11 +185,11 @@ class Evaluation:
             f"cases {len(self.cases)}, counted {len(self.counted)}, left out {self.dropped}",
             f"maker recall        {_share(right, all_)}",
             f"white-label recall  {_share(*self.white_labels())}",
-            f"false accusations   {len(self.accusations())}",
+            f"false accusations   {len(self.accusations())}, innocents under suspicion {len(self.suspicions())}",
             f"honest unknowns     {_share(*self.honest_unknowns())}",
             f"brand right         {_share(*self.told('brand'))}",
             f"model right         {_share(*self.told('model'))}",
-            f"calibration error   {self.calibration_error():.3f} (expected, {BINS} bins)",
+            self._calibration(),
             "",
             tabulate(
                 [(m, *counts, f"{counts[0] / counts[1]:.2f}") for m, counts in self.by_maker().items()],
@@ -182,10 +201,30 @@ class Evaluation:
                 headers=("heard", "right", "cases", "recall"),
             ),
         ]
-        for label, cases in (("Accused", self.accusations()), ("Missed", self.misses())):
+        listed = (("Accused", self.accusations()), ("Suspected", self.suspicions()), ("Missed", self.misses()))
+        for label, cases in listed:
             if cases:
                 lines += ["", f"{label}:", *(f"- {case.line()}" for case in cases)]
         return "\n".join(lines)
+
+    def _calibration(self) -> str:
+        answers = self.answers()
+        low, high = self.calibration_interval()
+        listed = sum(c.truth in self.restricted for c in answers)
+        return (
+            f"calibration error   {self.calibration_error():.3f} (95 % interval {low:.3f} to {high:.3f}; "
+            f"{len(answers)} answers in {BINS} bins, {listed} of them about makers that a policy names)"
+        )
+
+
+def _calibration_error(cases: Sequence[Case]) -> float:
+    bins: dict[int, list[tuple[float, bool]]] = defaultdict(list)
+    for case in cases:
+        place = min(BINS - 1, int(case.identity.confidence * BINS))
+        bins[place].append((case.identity.confidence, case.identity.manufacturer == case.truth))
+    if not cases:
+        return 0.0
+    return sum(abs(sum(p for p, _ in b) - sum(ok for _, ok in b)) for b in bins.values()) / len(cases)
 
 
 def _share(right: int, all_: int) -> str:
@@ -237,7 +276,13 @@ def evaluate(
     if leave_out is not None:
         title += f", without what was learned from the case's own {leave_out}"
     cases = tuple(_case(recording, _without(knowledge, recording, leave_out)) for recording in pool)
-    return Evaluation(cases=cases, title=title, dropped=len(recordings) - len(pool))
+    return Evaluation(cases=cases, title=title, dropped=len(recordings) - len(pool), restricted=restricted(knowledge))
+
+
+def restricted(knowledge: Knowledge) -> frozenset[str]:
+    """The makers that any measure names, by group."""
+    listed = (entry for policy in knowledge.policies.values() for entry in policy.entities)
+    return frozenset(knowledge.group_id(name) for entry in listed if (name := entry.entity or entry.vendor))
 
 
 def _case(recording: Recording, knowledge: Knowledge) -> Case:
@@ -250,7 +295,7 @@ def _without(knowledge: Knowledge, recording: Recording, leave_out: str | None) 
     if leave_out is None:
         return knowledge
     if leave_out == "source":
-        own = source_key(recording.source.url if recording.source and recording.source.url else "")
+        own = _source(recording)
         kept = [f for f in knowledge.fingerprints if not own or {source_key(s) for s in f.source} != {own}]
     else:
         brand = recording.truth.brand if recording.truth else None
@@ -275,6 +320,10 @@ def reduced(knowledge: Knowledge, kept: Sequence[Fingerprint]) -> Knowledge:
         )
         _REDUCED[key] = less
     return _REDUCED[key]
+
+
+def _source(recording: Recording) -> str:
+    return source_key(recording.source.url) if recording.source and recording.source.url else ""
 
 
 def source_key(url: str) -> str:
