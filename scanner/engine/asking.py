@@ -83,6 +83,13 @@ class Asker:
 
     async def ask(self, entry: Entry) -> None:
         """Everything on the agenda, until enough is known, the device stops answering or its budget is spent."""
+        try:
+            await self._ask(entry)
+        except Exception as error:  # noqa: BLE001 - a defect of ours on one device must not end the scan
+            self._problem(f"internal error while asking {entry.address}: {type(error).__name__}: {error}")
+        entry.done = True
+
+    async def _ask(self, entry: Entry) -> None:
         host = Host(
             entry.address, self._bounds, partial(self._plan.real_port, entry.address), near=entry.link is not None
         )
@@ -95,7 +102,6 @@ class Asker:
                 continue
             await self._visit(host, visit, entry, mind)
         entry.stopped = host.stopped
-        entry.done = True
 
     async def _visit(self, host: Host, visit: Visit, entry: Entry, mind: _Mind) -> None:
         if visit.protocol is None:
@@ -107,13 +113,15 @@ class Asker:
         try:
             await self._streams.converse(host, visit.protocol, stream, seen)
         except Exception as error:  # noqa: BLE001 - one broken protocol must not lose the others' answers
-            problem = f"protocol {visit.protocol.name} failed: {type(error).__name__}: {error}"
-            if problem not in self.problems:
-                self.problems.append(problem)
+            self._problem(f"protocol {visit.protocol.name} failed: {type(error).__name__}: {error}")
             host.mute.add(visit.port)
         finally:
             entry.add(seen)
             entry.open.update(host.open)
+
+    def _problem(self, text: str) -> None:
+        if text not in self.problems:
+            self.problems.append(text)
 
 
 class _Mind:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Iterator, Sequence
 from functools import partial
 from ipaddress import IPv4Address
@@ -39,6 +40,9 @@ NEW_NEIGHBOURS = 150.0
 LIFE_SECONDS = 1.5
 """Within which a routed host must answer a connection attempt: one repetition of the kernel's included."""
 
+SEVERAL = 8
+"""Addresses that one device may have."""
+
 NO_RAW = (
     "raw sockets are not permitted: the kernel's neighbour table was used instead. Root would have added a paced ARP "
     "sweep with a second pass, and full speed where more than 512 hosts live on a link"
@@ -50,6 +54,20 @@ class Progress(Protocol):
 
     def update(self, stage: str, done: int, total: int | None, found: int) -> None:
         """A stage: how much of it is done, of how much (None: not known), and how many devices were found so far."""
+
+
+class _Lanes:
+    """One question at a time to one device, also where it has several addresses.
+
+    A MAC that stands for many addresses is a router or proxy ARP: behind it are several devices.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        count = Counter(entry.mac for entry in entries if entry.mac is not None)
+        self._locks = {mac: asyncio.Lock() for mac, number in count.items() if 1 < number <= SEVERAL}
+
+    def of(self, entry: Entry) -> contextlib.AbstractAsyncContextManager[object]:
+        return self._locks.get(entry.mac or "") or contextlib.nullcontext()
 
 
 class Stages:
@@ -214,6 +232,7 @@ class Stages:
     async def _ask_all(self, entries: Sequence[Entry]) -> None:
         streams = Streams(self.ledger, handshakes=self.plan.handshakes)
         asker = Asker(self.plan, self.knowledge, self._protocols, streams, self._halted)
+        lanes = _Lanes(entries)
         waiting = iter(entries)
         total = len(entries)
         pace = Pace(NEW_NEIGHBOURS) if self._crowded else None
@@ -224,7 +243,10 @@ class Stages:
             for entry in waiting:
                 if pace is not None and entry.link is not None:
                     await pace.take()
-                await asker.ask(entry)
+                if self.book.at(entry.address) is entry:  # an address that two claim is asked once
+                    async with lanes.of(entry):
+                        await asker.ask(entry)
+                entry.done = True
                 done += 1
                 self._tick("asking devices", total, done)
 

@@ -15,7 +15,7 @@ import scanner
 from scanner import assess
 from scanner.discover.book import Entry, united
 from scanner.engine.stages import Stages
-from scanner.model import Device, Method, Observation, Recording, Report, Scan, Via
+from scanner.model import Device, Identity, Method, Observation, Recording, Report, Scan, Via
 from scanner.net.ledger import now
 from scanner.protocols.base import Question
 from scanner.recordings import to_yaml
@@ -34,10 +34,7 @@ def report(stages: Stages, *, interrupted: bool) -> Report:
     plan = stages.plan
     if plan.record is not None:
         stages.failures += write_recordings(plan.record, recordings)
-    devices = tuple(
-        _counted(device, stages, entries)
-        for device in assess.assess(recordings, stages.knowledge, profiles=plan.profiles, as_of=plan.as_of)
-    )
+    devices = tuple(_counted(_assessed(recording, stages), stages, entries) for recording in recordings)
     answered = {entry.address for entry in entries if entry.answered}
     silent = [assess.shown(d) for d in devices if not answered & {d.recording.ip, *d.recording.addresses}]
     today = datetime.now(tz=UTC).date()
@@ -84,6 +81,16 @@ def write_recordings(folder: Path, recordings: Sequence[Recording]) -> list[str]
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
     return problems
+
+
+def _assessed(recording: Recording, stages: Stages) -> Device:
+    """The device; one that our own defect keeps from being assessed is shown as unknown, and the defect told."""
+    law = assess.Law(stages.plan.profiles, stages.plan.as_of)
+    try:
+        return assess.device(recording, stages.knowledge, law)
+    except Exception as error:  # noqa: BLE001 - one device must not take the others' report away
+        stages.fail(f"internal error while assessing {recording.ip}: {type(error).__name__}: {error}. Please report it")
+        return Device(key=assess.key(recording), recording=recording, identity=Identity())
 
 
 def _notices(stages: Stages, entries: Sequence[Entry], strangers: Sequence[str]) -> None:

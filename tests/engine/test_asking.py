@@ -147,6 +147,20 @@ def test_what_was_heard_gives_hints_to_those_who_come_after(known: Knowledge) ->
     assert "dahua" in hints["http", 80]
 
 
+def test_a_defect_on_one_device_is_told_and_ends_only_that_device(
+    known: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr("scanner.engine.asking.suspects", broken)
+    entry = Entry("127.0.0.1")
+    asker = ask(known, entry, Recorder())
+
+    assert asker.problems == ["internal error while asking 127.0.0.1: ValueError: a defect"]
+    assert entry.done
+
+
 def test_a_halted_device_is_not_asked(known: Knowledge) -> None:
     entry, streams = Entry("127.0.0.1"), Recorder()
     ask(known, entry, streams, halted="its interface went away")

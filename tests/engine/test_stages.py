@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ import pytest
 
 from scanner import engine, knowledge
 from scanner.config import Plan
+from scanner.discover.book import Entry
+from scanner.engine.stages import SEVERAL, _Lanes
 from scanner.knowledge import Knowledge
 from scanner.model import Report
 from scanner.net import netlink
@@ -233,6 +237,27 @@ def test_a_crowd_is_asked_wholly_and_the_neighbour_table_is_left_as_it_was(
     assert sum(written) > 1100
     assert not [n for n in netlink.neighbours() if n.flags & netlink.EXTERN_LEARN]
     assert not list((own_state / "lanveto").glob("neighbours-*.json"))
+
+
+def test_one_device_with_several_addresses_is_asked_on_one_at_a_time() -> None:
+    entries = [Entry(f"10.0.0.{n}", "3c:ef:8c:00:00:01") for n in range(3)]
+    entries += [Entry(f"10.0.1.{n}", "3c:ef:8c:00:00:02") for n in range(SEVERAL + 1)]
+    now: Counter[str | None] = Counter()
+    most: Counter[str | None] = Counter()
+
+    async def ask(lanes: _Lanes, entry: Entry) -> None:
+        async with lanes.of(entry):
+            now[entry.mac] += 1
+            most[entry.mac] = max(most[entry.mac], now[entry.mac])
+            await asyncio.sleep(0.01)
+            now[entry.mac] -= 1
+
+    async def main() -> None:
+        lanes = _Lanes(entries)
+        await asyncio.gather(*(ask(lanes, entry) for entry in entries))
+
+    asyncio.run(main())
+    assert most == {"3c:ef:8c:00:00:01": 1, "3c:ef:8c:00:00:02": SEVERAL + 1}
 
 
 def test_no_route_is_a_failure_that_is_told(segment: Build, known: Knowledge) -> None:

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from scanner.model import Observation
 from scanner.net.ledger import Ledger
@@ -98,6 +105,11 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"once " + await reader.readline())
+
+
+async def once_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await once(reader, writer)
+    writer.close()
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -336,9 +348,79 @@ def test_looking_says_nothing() -> None:
     assert heard == [b""]
 
 
-def test_a_plain_port_that_is_asked_for_tls_says_so() -> None:
-    pytest.importorskip("scanner.protocols.tls")
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a self-signed certificate in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "IPC-HDW1431")])
+    day = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    signed = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7)
+        .not_valid_before(day).not_valid_after(day + datetime.timedelta(days=1)).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(secret + signed.public_bytes(serialization.Encoding.PEM))
+    return path
 
+
+async def tls_server(certificate: Path, serve: Serve) -> asyncio.Server:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+
+
+def test_the_certificate_is_recorded_before_the_first_question_and_once(certificate: Path) -> None:
+    async def main() -> list[Observation]:
+        server = await tls_server(certificate, once_and_close)
+        host = Host("127.0.0.1", QUICK, {443: server.sockets[0].getsockname()[1]}.get)
+        seen: list[Observation] = []
+        lines = Lines(ask("one"), ask("two"))
+        await Streams(Ledger()).converse(host, lines, Stream("127.0.0.1", 443, tls=True), seen)
+        assert host.open == {443: True}
+        await put_away(server)
+        return seen
+
+    seen = asyncio.run(main())
+    assert [o.channel for o in seen] == ["tls.subject", "tls.issuer", "tls.sha256", "http.response", "http.response"]
+    assert seen[0].value == "CN=IPC-HDW1431"
+    assert all(o.tls and o.port == 443 for o in seen)
+    assert [o.value for o in seen[3:]] == ["once one\n", "once two\n"]
+
+
+def test_tls_connections_are_few_at_a_time(certificate: Path) -> None:
+    now, most = 0, 0
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await reader.readline()
+        await asyncio.sleep(0.1)
+        now -= 1
+        writer.write(b"done\n")
+        writer.close()
+
+    async def main() -> int:
+        server = await tls_server(certificate, slow)
+        streams = Streams(Ledger(), handshakes=2)
+        sinks: list[list[Observation]] = [[] for _ in range(6)]
+        await asyncio.gather(*(
+            streams.converse(
+                Host("127.0.0.1", QUICK, {443: server.sockets[0].getsockname()[1]}.get), Lines(ask()),
+                Stream("127.0.0.1", 443, tls=True), sink,
+            ) for sink in sinks
+        ))  # fmt: skip
+        await put_away(server)
+        return sum(1 for sink in sinks if sink[-1].value == "done\n")
+
+    assert asyncio.run(main()) == 6
+    assert most == 2
+
+
+def test_a_plain_port_that_is_asked_for_tls_says_so() -> None:
     async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
