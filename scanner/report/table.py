@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tabulate import tabulate
 
 from scanner.model import Action, Device, Report
@@ -21,7 +23,9 @@ class Table:
         lines = [view.summary_line(report), *view.coverage_lines(report), ""]
         devices = view.by_urgency(report.devices)
         if devices:
-            lines.append(tabulate([_row(d) for d in devices], headers=_HEADERS, disable_numparse=True))
+            lines.append(
+                tabulate([_row(d, report.scan.profiles) for d in devices], headers=_HEADERS, disable_numparse=True)
+            )
         because: dict[str, int] = {}
         for device in devices:
             for verdict in device.verdicts:
@@ -33,8 +37,8 @@ class Table:
         return "\n".join(lines) + "\n"
 
 
-def _row(device: Device) -> tuple[str, ...]:
-    identity, verdict = device.identity, view.leading(device)
+def _row(device: Device, profiles: Sequence[str]) -> tuple[str, ...]:
+    identity = device.identity
     return (
         view.address(device),
         device.recording.mac or "",
@@ -43,7 +47,7 @@ def _row(device: Device) -> tuple[str, ...]:
         one_line(identity.model or "", 28),
         identity.level,
         device.action,
-        verdict.policy if verdict else "",
+        view.rule(device, profiles),
         view.evidence_line(device, 56),
     )
 

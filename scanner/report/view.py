@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from scanner.model import ACTION_ORDER, Action, Device, Level, Match, Method, Report, Verdict
+from scanner.model import ACTION_ORDER, Action, Device, Grade, Level, Match, Method, Report, Verdict
 from scanner.values import one_line, to_text
 
 SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
@@ -33,9 +33,27 @@ def _address_order(device: Device) -> tuple[int, int, str]:
     return (address.version, int(address), device.key)
 
 
-def leading(device: Device) -> Verdict | None:
-    """The verdict with the strictest action; None without verdicts."""
-    return max(device.verdicts, key=lambda v: ACTION_ORDER.index(v.action), default=None)
+def leading(device: Device, profiles: Sequence[str] = ()) -> Verdict | None:
+    """The verdict that stands for a device: strictest action, then what binds, then the organisation's own country.
+
+    None without verdicts.
+    """
+    home = {profile.partition("-")[0] for profile in profiles}
+
+    def rank(verdict: Verdict) -> tuple[int, bool, bool]:
+        own = verdict.policy.partition("-")[0] in home
+        return (ACTION_ORDER.index(verdict.action), verdict.binds_you is True, own)
+
+    return max(device.verdicts, key=rank, default=None)
+
+
+def rule(device: Device, profiles: Sequence[str] = ()) -> str:
+    """The leading measure and how many more name the maker; empty without verdicts."""
+    verdict = leading(device, profiles)
+    if verdict is None:
+        return ""
+    more = len(device.verdicts) - 1
+    return f"{verdict.policy} +{more}" if more else verdict.policy
 
 
 def heard(match: Match, width: int = 60) -> str:
@@ -46,10 +64,12 @@ def heard(match: Match, width: int = 60) -> str:
 
 def evidence_line(device: Device, width: int = 60) -> str:
     """The strongest thing heard for the manufacturer, on one line; empty where nothing was."""
-    for match in device.identity.matches:
-        if match.manufacturer is None or match.manufacturer == device.identity.manufacturer:
-            return one_line(heard(match, width), width)
-    return one_line(device.identity.notes[0], width) if device.identity.notes else ""
+    own = [m for m in device.identity.matches if m.manufacturer is not None and m.readings]
+    if not own:
+        return one_line(device.identity.notes[0], width) if device.identity.notes else ""
+    # Of equally strong matches the short one reads best: a header rather than a page.
+    best = min(own, key=lambda m: (list(Grade).index(m.grade), sum(len(r.value) > 160 for r in m.readings)))
+    return one_line(heard(best, width), width)
 
 
 def maker(device: Device) -> str:
