@@ -50,10 +50,12 @@ def _asks(protocol: Protocol) -> bool:
 
 
 def enough(identity: Identity) -> bool:
-    """Whether nothing more needs to be asked: the maker is certain, and the label, model and firmware are known."""
+    """Whether nothing more needs to be asked: the maker is certain, and label, model and firmware are known; so is the
+    kind of device, which some measures depend on.
+    """
     return (
         identity.level is Level.CONFIRMED and not identity.conflicts
-        and None not in (identity.manufacturer, identity.brand, identity.model, identity.firmware)
+        and None not in (identity.manufacturer, identity.brand, identity.kind, identity.model, identity.firmware)
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import asyncio
 from typing import ClassVar
 
 import pytest
+from msgspec.structs import replace
 
 from scanner import knowledge
 from scanner.config import Plan, Speed
@@ -76,16 +77,17 @@ def test_the_houses_own_protocols_have_an_agenda() -> None:
     assert {v.port for v in visits if v.tls} >= {443, 8443}
 
 
-def test_enough_is_a_certain_maker_with_label_model_and_firmware() -> None:
-    full = Identity(manufacturer="dahua", brand="lorex", model="N841A8", firmware="4.0", level=Level.CONFIRMED)
+def test_enough_is_a_certain_maker_with_label_kind_model_and_firmware() -> None:
+    full = Identity(
+        manufacturer="dahua", brand="lorex", kind="nvr", model="N841A8", firmware="4.0", level=Level.CONFIRMED
+    )
     against = Match(fingerprint="x", grade=Grade.HINT, family="http", readings=())
 
     assert enough(full)
-    assert not enough(Identity(manufacturer="dahua", brand="lorex", model="N841A8", level=Level.CONFIRMED))
-    assert not enough(Identity(manufacturer="dahua", brand="l", model="N", firmware="4", level=Level.LIKELY))
-    assert not enough(
-        Identity(manufacturer="d", brand="l", model="N", firmware="4", level=Level.CONFIRMED, conflicts=(against,))
-    )
+    assert not enough(replace(full, firmware=None))
+    assert not enough(replace(full, kind=None))
+    assert not enough(replace(full, level=Level.LIKELY))
+    assert not enough(replace(full, conflicts=(against,)))
 
 
 def test_bounds_follow_the_speed() -> None:
