@@ -43,7 +43,8 @@ class Simulation:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._process: subprocess.Popen[bytes] | None = None
-        self._violations: list[Violation] = []
+        self.seen: list[Violation] = []
+        """Violations read so far, also after the end; `violations` reads on."""
         self._rest = b""
         self._ready: Ready | None = None
 
@@ -52,7 +53,7 @@ class Simulation:
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "scanner.simulate.keeper"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            start_new_session=True, env=_environment(),
+            start_new_session=True, env=environment(),
         )  # fmt: skip
         try:
             self._send(msgspec.json.encode(self._order) + b"\n")
@@ -97,7 +98,7 @@ class Simulation:
         process.stdout.close()
         for line in self._whole_lines():
             if isinstance(line, Heard):
-                self._violations.append(line.violation)
+                self.seen.append(line.violation)
 
     # -- what is there ---------------------------------------------------------------------------------------
 
@@ -149,21 +150,21 @@ class Simulation:
             deadline = time.monotonic() + 10
             while not isinstance(self._line(deadline), Told):
                 pass
-        return list(self._violations)
+        return list(self.seen)
 
     def poll(self) -> list[Violation]:
         """The violations told since the last look; does not wait. Raises `UsageProblem` where the process has ended."""
         assert self._process is not None
         assert self._process.stdout is not None
-        before = len(self._violations)
+        before = len(self.seen)
         data = os.read(self._process.stdout.fileno(), 65_536)
         if not data:
             raise UsageProblem("the simulation has ended by itself")
         self._rest += data
         for line in self._whole_lines():
             if isinstance(line, Heard):
-                self._violations.append(line.violation)
-        return self._violations[before:]
+                self.seen.append(line.violation)
+        return self.seen[before:]
 
     # -- lines -----------------------------------------------------------------------------------------------
 
@@ -183,7 +184,7 @@ class Simulation:
         while True:
             line = self._first_line()
             if isinstance(line, Heard):
-                self._violations.append(line.violation)
+                self.seen.append(line.violation)
                 continue
             if line is not None:
                 return line
@@ -284,7 +285,7 @@ def _network(text: str) -> IPv4Network:
     return network
 
 
-def _environment() -> Mapping[str, str]:
+def environment() -> Mapping[str, str]:
     """Ours, with this very package in reach of the new process."""
     home = str(Path(scanner.__file__).resolve().parent.parent)
     paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -19,7 +19,7 @@ from scanner.simulate.streams import Streams
 from scanner.simulate.watch import Watch
 
 SHIFT = 40_000
-"""Added to a port that only root may open, where it lies below 1,024 and there is no root."""
+"""Added to ports that only root may open."""
 
 PortMap = dict[str, dict[int, int]]
 """Address → {port of the device → port where it really is}."""
@@ -72,8 +72,8 @@ class Server:
     async def listen_each(self, *, high: bool) -> PortMap:
         """One listener for each port of each device, on its own (loopback) address.
 
-        `high`: ports that cannot be had are opened elsewhere, and the map of all ports is returned; else the map is
-        empty. Raises `UsageProblem` where a port cannot be opened.
+        `high`: ports below 1,024 and those that are taken are opened elsewhere, and the map of all ports is returned;
+        else the map is empty. Raises `UsageProblem` where a port cannot be opened.
         """
         table: PortMap = {}
         for device in self._devices:
@@ -85,7 +85,7 @@ class Server:
 
     async def _open_one(self, device: Simulated, address: str, number: int, *, high: bool) -> int:
         kinds = [kind for kind in (Transport.TCP, Transport.UDP) if (kind, number) in device.ports]
-        wanted = [number, *((number + SHIFT if number < 1024 else 0, 0, 0, 0) if high else ())]
+        wanted = [number + SHIFT if number < 1024 else number, 0, 0, 0] if high else [number]
         last: OSError | None = None
         for real in wanted:
             try:
