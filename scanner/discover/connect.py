@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from scanner.discover.book import Sighting
 from scanner.net.ledger import Ledger
 from scanner.net.pace import Pace
+from scanner.net.peer import sockaddr
 
 METHOD = "connect"
 _LACK = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN})
@@ -107,7 +108,7 @@ class _Sweep:
             try:
                 family = socket.AF_INET6 if ":" in attempt.job.address else socket.AF_INET
                 sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-                code = sock.connect_ex((attempt.job.address, real))
+                code = sock.connect_ex(sockaddr(attempt.job.address, real))
             except OSError as error:
                 code = error.errno or errno.EINVAL
             if code in _LACK:

@@ -113,7 +113,7 @@ async def connect(address: str, port: int, seconds: float) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        code = sock.connect_ex(_sockaddr(address, port))
+        code = sock.connect_ex(sockaddr(address, port))
         if code == errno.EINPROGRESS:
             ready: asyncio.Future[None] = loop.create_future()
 
@@ -142,7 +142,8 @@ async def connect(address: str, port: int, seconds: float) -> socket.socket:
     return sock
 
 
-def _sockaddr(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+def sockaddr(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    """An address as sockets want it, a link-local one with its interface. Raises `OSError` for an unknown interface."""
     if ":" not in address:
         return address, port
     host, _, scope = address.partition("%")

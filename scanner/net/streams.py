@@ -28,6 +28,9 @@ MUTE = 3
 """Questions in a row that stayed unanswered where it used to answer, after which a device is left alone."""
 NEVER = 5
 """Open ports that left a question unanswered, after which a device that never answered is left alone."""
+LOST = 2
+"""Connection attempts in vain for want of a neighbour, after which a device is left alone."""
+LOST_SECONDS = 0.9
 _LACK = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 _LAST = re.compile(rb"(?im)^connection[ \t]{0,8}:[ \t]{0,8}close")  # HTTP and RTSP say so alike (RFC 9110, 7826)
 _CHECKS = 64  # an answer is tested for completeness at most so often, then once a kilobyte
@@ -71,6 +74,8 @@ class Host:
     certified: set[int] = field(default_factory=set)
     timeouts: int = 0
     """Connection attempts that got no answer at all."""
+    lost: int = 0
+    """Connection attempts for which the kernel found nobody with that address."""
     trip: float | None = None
     """Seconds of its quickest answer to a connection attempt."""
 
@@ -295,6 +300,8 @@ class Streams:
                     host.timeouts += 1
                 elif why == "refused":
                     host.trip = min(host.trip or 60.0, loop.time() - began)
+                elif why == "unreachable" and loop.time() - began > LOST_SECONDS:
+                    host.lost += 1  # nobody has its address any more; a filter that says so is quicker
             else:
                 host.trip = min(host.trip or 60.0, loop.time() - began)
                 host.open.setdefault(port, False)
@@ -303,6 +310,8 @@ class Streams:
         else:
             why = "no free sockets"
         self._ledger.sent("tcp", host.address, 0, f"connect: {why}", port=port)
+        if host.lost >= LOST:
+            host.stopped = "cannot be reached any more"
         if port in host.open:  # it spoke here before
             host.silences += 1
             if why == "timeout" or host.silences >= MUTE:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import errno
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -316,6 +318,34 @@ def test_requests_to_one_device_keep_to_their_rate() -> None:
     stage.run(Lines(*[ask(str(n)) for n in range(6)]))
 
     assert 1.0 <= time.monotonic() - start < 2
+
+
+def test_a_device_that_nobody_has_any_more_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    async def nobody(address: str, port: int, seconds: float) -> socket.socket:
+        tried.append(port)
+        if not quick:
+            await asyncio.sleep(0.05)
+        raise OSError(errno.EHOSTUNREACH, "No route to host")
+
+    monkeypatch.setattr("scanner.net.streams.connect", nobody)
+    monkeypatch.setattr("scanner.net.streams.LOST_SECONDS", 0.04)
+
+    async def main() -> Host:
+        host = Host("10.0.0.1", QUICK)
+        for port in range(80, 90):
+            if host.stopped is None:
+                await Streams(Ledger()).look(host, port)
+        return host
+
+    quick = False
+    assert asyncio.run(main()).stopped == "cannot be reached any more"
+    assert len(tried) == 2
+    tried.clear()
+    quick = True  # a filter that answers for closed ports: the others may be open
+    assert asyncio.run(main()).stopped is None
+    assert len(tried) == 10
 
 
 def test_filtered_ports_cost_less_and_less() -> None:
