@@ -30,6 +30,8 @@ MAGIC = b"LVOUI\x01\x00\x00"
 HEADER = struct.Struct("<8s4I")
 BITS = (36, 28, 24)
 """Longest first: the order of a lookup."""
+NOWHERE = "00:00:00:00:00:00"
+"""What a device without an address says; its prefix is registered to Xerox."""
 PARENTS = frozenset({"ieee registration authority"})
 """Registrants of blocks that are only split up further: no owner by themselves."""
 WITHHELD = frozenset({"private"})
@@ -108,9 +110,11 @@ class Registry:
     def lookup(self, mac: str) -> Registration | None:
         """The registration of a MAC address (any spelling); None for multicast, local, unknown and withheld ones."""
         address = normal_mac(mac)
-        if address is None:
+        if address is None or address == NOWHERE or int(address[:2], 16) & 1:
             return None
         number = int(address.replace(":", ""), 16)
+        # Local addresses are looked up like others: some prefixes from before the local bit had its meaning are
+        # registered all the same. What somebody made up is not in the list.
         for bits in BITS:
             prefix = number >> (48 - bits)
             override = self._overrides.get((bits, prefix))
@@ -122,8 +126,6 @@ class Registry:
             lowered = name.lower()
             if lowered in PARENTS or lowered in WITHHELD:
                 return None
-            # Some prefixes from before the local bit was defined are registered all the same; group addresses and
-            # addresses that somebody made up are not.
             return Registration(_spell(prefix, bits), bits, name)
         return None
 
@@ -132,15 +134,19 @@ class Registry:
         address = normal_mac(mac)
         if address is None:
             return "not a MAC address"
+        if address == NOWHERE:
+            return "no address at all"
         first = int(address[:2], 16)
         if first & 1:
             return "a group address, not a device's"
         if first & 2:
             return "a locally administered (often randomised) address: it names no maker"
-        prefix = int(address.replace(":", ""), 16) >> 24
-        name = self._find(24, prefix)
-        if name is not None and name.lower() in WITHHELD:
+        number = int(address.replace(":", ""), 16)
+        names = {name.lower() for bits in BITS if (name := self._find(bits, number >> (48 - bits))) is not None}
+        if names & WITHHELD:
             return "a registered prefix whose owner is withheld"
+        if names & PARENTS:
+            return "not in the registry: its block is divided among many owners, and this part is nobody's"
         return "not in the registry"
 
     def _find(self, bits: int, prefix: int) -> str | None:

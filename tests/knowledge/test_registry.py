@@ -32,7 +32,14 @@ def test_the_longest_prefix_wins(registry: Registry) -> None:
 
 def test_a_parent_block_is_nobody(registry: Registry) -> None:
     with_gap = next(mac for mac in (f"70:b3:d5:{n:02x}:00:00" for n in range(256)) if registry.lookup(mac) is None)
-    assert registry.describe(with_gap) == "not in the registry"
+    assert "divided among many" in registry.describe(with_gap)
+    assert registry.describe("00:62:6e:00:00:01") == "not in the registry"
+
+
+def test_local_looking_prefixes_that_are_registered_are_found(registry: Registry) -> None:
+    hit = registry.lookup("02:c0:8c:00:00:01")
+    assert hit is not None
+    assert hit.organisation == "3COM"
 
 
 @pytest.mark.parametrize(
@@ -41,6 +48,9 @@ def test_a_parent_block_is_nobody(registry: Registry) -> None:
         ("46:19:b6:01:02:03", "locally administered"),
         ("3e:ef:8c:01:02:03", "locally administered"),
         ("01:00:5e:00:00:fb", "group address"),
+        ("11:00:aa:00:00:01", "group address"),
+        ("ff:ff:ff:ff:ff:ff", "group address"),
+        ("00:00:00:00:00:00", "no address"),
         ("banana", "not a MAC"),
     ],
 )
@@ -94,7 +104,7 @@ def test_the_file_is_what_its_description_says(registry: Registry) -> None:
 
 def test_packing_is_exact_over_random_blocks(tmp_path: Path) -> None:
     chance = random.Random(1)
-    blocks = {f"{chance.getrandbits(4 * n):0{n}X}": f"Org {i} é" for i, n in enumerate([6, 7, 9] * 200)}
+    blocks = {f"{chance.getrandbits(4 * n - 8):0{n}X}": f"Org {i} é" for i, n in enumerate([6, 7, 9] * 200)}
     path = tmp_path / "r.bin"
     path.write_bytes(pack(blocks))
     packed = Registry(path)
