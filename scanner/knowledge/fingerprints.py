@@ -17,7 +17,7 @@ import msgspec
 
 from scanner import channels
 from scanner.errors import RulesProblem
-from scanner.knowledge.loader import Place, convert, files, read_yaml
+from scanner.knowledge.loader import Place, convert, files, read_yaml, undisturbed
 from scanner.model import Grade, Reading
 from scanner.resources import data_dir
 
@@ -103,6 +103,7 @@ class Fingerprint:
     """The condition as written."""
 
 
+@undisturbed()
 def load(folders: Sequence[Path]) -> tuple[Fingerprint, ...]:
     """All fingerprints below `fingerprints/` of the rule folders; a later folder replaces entries of the same id.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 import yaml
 
 from scanner.errors import RulesProblem
-from scanner.knowledge.loader import MAX_FILE, Place, convert, files, read_yaml
+from scanner.knowledge.loader import MAX_FILE, Place, convert, files, read_yaml, undisturbed
 
 
 class Thing(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,3 +74,15 @@ def test_data_is_what_any_yaml_reader_gives(root: Path, tmp_path: Path) -> None:
     bomb = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40))
     mixed.write_text(bomb)
     assert len(read_yaml(mixed)) == 40
+
+
+def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path) -> None:
+    broken = tmp_path / "x.yaml"
+    broken.write_text("a: [")
+    assert gc.isenabled()
+    with undisturbed():
+        assert not gc.isenabled()
+        with pytest.raises(RulesProblem):
+            read_yaml(broken)
+        assert not gc.isenabled()
+    assert gc.isenabled()
