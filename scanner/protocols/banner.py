@@ -11,7 +11,7 @@ import msgspec
 from scanner.channels import transport as transport_of
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols import protocols, reader
-from scanner.protocols.base import Field, Protocol, Service, observed
+from scanner.protocols.base import Ask, Conversation, Field, Protocol, Service, Stream, observed
 from scanner.protocols.fields import bounded, bytes_of, loose, stated_mac, text_of
 
 _SSH = re.compile(r"^SSH-\d\.\d{1,2}-[^\r\n]{0,255}", re.M | re.I)
@@ -25,12 +25,16 @@ _IAC = 255
 _GREETINGS = {"ssh.banner": 22, "telnet.banner": 23, "ftp.banner": 21, "smtp.banner": 25}
 
 
+_WHOLE = re.compile(rb"(?:[^\n]{0,255}\n){0,16}?(?:SSH-\d\.\d{1,2}-[^\n]{0,255}\n|(?:220|421|554) [^\n]{0,1024}\n)")
+
+
 class Banner(Protocol):
-    """Reads greetings, and datagrams that nobody asked for by name."""
+    """Reads greetings, and datagrams that nobody asked for by name; says nothing itself."""
 
     name = "banner"
     tier = 2
     transport = Transport.TCP
+    ports: ClassVar[tuple[int, ...]] = (22, 23, 21)
     channels: ClassVar[tuple[str, ...]] = ("tcp.banner", "udp.payload", "discovery.*", "telnet.banner")
     order = 90
 
@@ -51,6 +55,18 @@ class Banner(Protocol):
             return observation
         inner = owner.mask(msgspec.structs.replace(observation, channel=channel))
         return msgspec.structs.replace(inner, channel=observation.channel)
+
+    def converse(self, stream: Stream) -> Conversation:
+        """Nothing is asked: the greeting is read."""
+        yield Ask(channel="tcp.banner", request="greeting", payload=b"", limit=2048, seconds=4.0)
+
+    def complete(self, data: bytes, ask: Ask) -> bool:
+        """With the line of an SSH or FTP server, or the prompt of a terminal."""
+        return _WHOLE.match(data[:8192]) is not None or _PROMPT.search(data[-64:].decode("latin-1")) is not None
+
+    def violation(self, request: bytes, service: Service) -> str | None:
+        """Whatever is said: a greeting is read and left alone."""
+        return f"{request[:40]!r} was sent to a port whose greeting is only read"
 
     def services(self, device: Recording) -> Sequence[Service]:
         """The ports on which the device greets, without those where it was heard to speak another protocol."""

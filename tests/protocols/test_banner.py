@@ -5,7 +5,7 @@ import pytest
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols import reader
 from scanner.protocols.banner import PROTOCOL
-from scanner.protocols.base import Service
+from scanner.protocols.base import Ask, Service, Stream
 
 SADP = "<ProbeMatch><Types>inquiry</Types><DeviceSN>S1</DeviceSN><Salt>ab</Salt></ProbeMatch>"
 
@@ -69,6 +69,31 @@ def test_mask_is_that_of_the_protocol() -> None:
     assert masked.channel == "udp.payload"
     plain = Observation(channel="tcp.banner", value=SADP)
     assert PROTOCOL.mask(plain) is plain
+
+
+def test_a_greeting_is_read_and_nothing_is_said() -> None:
+    asks = list(PROTOCOL.converse(Stream("192.0.2.1", 22)))
+
+    assert [(ask.channel, ask.payload) for ask in asks] == [("tcp.banner", b"")]
+    assert PROTOCOL.violation(b"root\r\n", Service(Transport.TCP, 23))
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (b"SSH-2.0-dropbear\r\n", True),
+        (b"SSH-2.0-drop", False),
+        (b"Unauthorised access is forbidden\r\nSSH-2.0-X\r\n", True),
+        (b"220 ready\r\n", True),
+        (b"220-Welcome\r\n", False),
+        (b"220-Welcome\r\n220 ready\r\n", True),
+        (b"\xff\xfd\x01\r\nZXHN H298A V1.1\r\nLogin:", True),
+        (b"\xff\xfd\x01\r\nZXHN", False),
+        (b"", False),
+    ],
+)
+def test_a_greeting_is_whole_with_its_line_or_prompt(data: bytes, whole: bool) -> None:
+    assert PROTOCOL.complete(data, Ask("tcp.banner", "greeting", b"")) is whole
 
 
 def test_greetings_are_served_on_their_ports() -> None:
