@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from scanner.identify.fusion import fuse
-from scanner.identify.matcher import matches
+from scanner.identify.matcher import matches, relays
 from scanner.model import Grade, Identity, Level, Reading, Recording
 from scanner.protocols import read_all
 
@@ -22,7 +22,7 @@ def identify(recording: Recording, knowledge: Knowledge) -> Identity:
     """The identity of the device that said all this."""
     readings = read_all(recording)
     found = matches(readings, knowledge)
-    software = any(m.fingerprint in knowledge.software for m in found)
+    software = any(m.fingerprint in knowledge.software for m in found) or relays(readings, knowledge)
     notes = [
         knowledge.registry.describe(r.value)
         for r in readings

@@ -68,7 +68,7 @@ def fuse(
         if not any(family in OWN_WORDS and grade is not Grade.HINT for family, grade in claims[leader].items()):
             confidence = min(confidence, CAP_RELAYED)
         if any(m.manufacturer == leader and m.family not in OWN_WORDS for m in matches):
-            told.append("software answers here; what it relays may come from a device behind it")
+            told.append("software or a general computer answers here; what it relays may come from a device behind it")
     speaking = sorted((m for m in matches if m.manufacturer in {leader, None}), key=_rank)
     against = sorted((m for m in matches if m.manufacturer not in {leader, None}), key=_rank)
     others = sorted({m.manufacturer for m in against if m.manufacturer is not None and m.grade in SURE})

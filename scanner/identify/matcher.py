@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from scanner.identify.prefilter import Needs, Prefilter, needs
+from scanner.knowledge.companies import OuiMeans
 from scanner.knowledge.fingerprints import FILLED, Fingerprint, Hit
 from scanner.model import Grade, Match, Reading
 from scanner.values import normal_mac
@@ -78,6 +79,19 @@ def matches(readings: Sequence[Reading], knowledge: Knowledge) -> list[Match]:
     return found
 
 
+def relays(readings: Sequence[Reading], knowledge: Knowledge) -> bool:
+    """Whether the address belongs to a general computer or a virtual machine, which may relay what others say."""
+    for reading in readings:
+        registration = knowledge.registry.lookup(reading.value) if reading.channel == "mac" else None
+        if registration is None:
+            continue
+        owner = knowledge.vendors.by_oui_org(registration.organisation)
+        label = knowledge.brands.by_oui_org(registration.organisation)
+        if (owner is not None and owner[1] is OuiMeans.COMPUTER) or (label is not None and label.software):
+            return True
+    return False
+
+
 def _owners(macs: Sequence[Reading], knowledge: Knowledge) -> set[str | None]:
     """The makers (groups) that the device's prefixes are registered to; None stands for an unlisted owner."""
     owners: set[str | None] = set()
@@ -140,9 +154,9 @@ def _registry(macs: Sequence[Reading], knowledge: Knowledge) -> Iterator[Match]:
         name = f"oui-{registration.prefix.replace(':', '')}"
         owner = knowledge.vendors.by_oui_org(registration.organisation)
         label = knowledge.brands.by_oui_org(registration.organisation)
-        if owner is not None and owner[1] != "none":
+        if owner is not None and owner[1] is not OuiMeans.NONE:
             entity, means = owner
-            whole = means == "whole-device"
+            whole = means is OuiMeans.WHOLE_DEVICE
             yield Match(
                 fingerprint=name,
                 grade=Grade.STRONG if whole else Grade.SHARED,

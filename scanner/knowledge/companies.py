@@ -18,6 +18,8 @@ class OuiMeans(StrEnum):
     """The company's prefixes sit in its own whole devices: a prefix alone is `likely`."""
     PART = "part"
     """Modules, phones, network cards or mixed lines: a prefix alone is `possible`."""
+    COMPUTER = "computer"
+    """General computers: a prefix alone is `possible`, and whatever can be relayed may come from a device behind it."""
     NONE = "none"
     """A seller's or a chip maker's prefix: says nothing about who made the device."""
 

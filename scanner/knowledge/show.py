@@ -27,6 +27,7 @@ UNSEEN = frozenset({Business.SERVICES, Business.NONE})
 _OUI = {
     OuiMeans.WHOLE_DEVICE: "sits in its own whole devices: alone it makes the maker `likely`",
     OuiMeans.PART: "may sit in modules, phones, cards or mixed lines: alone it makes the maker `possible`",
+    OuiMeans.COMPUTER: "sits in general computers, which may relay what another device says",
     OuiMeans.NONE: "says nothing about who made the device",
 }
 

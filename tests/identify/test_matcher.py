@@ -31,6 +31,15 @@ def test_a_prefix_of_whole_devices_is_likely_and_one_of_parts_possible(known: Kn
     assert (part.manufacturer, part.level) == ("huawei", Level.POSSIBLE)
 
 
+@pytest.mark.parametrize("mac", ["b8:27:eb:11:22:33", "00:0c:29:11:22:33", "bc:24:11:11:22:33"])
+def test_a_general_computer_may_relay_what_another_device_says(mac: str, known: Knowledge) -> None:
+    realm = {"rtsp_header_www__authenticate": 'Digest realm="Login to 4K02A29PAA00001", nonce="0123456789abcdef"'}
+    assert identify(device(**realm), known).manufacturer == "dahua"
+    behind = identify(device(mac, **realm), known)
+    assert behind.manufacturer in {None, "raspberry-pi"}
+    assert behind.level in {Level.UNKNOWN, Level.POSSIBLE}
+
+
 def test_a_randomised_address_says_nothing(known: Knowledge) -> None:
     found = identify(device("3e:ef:8c:11:22:33"), known)
     assert found.manufacturer is None
