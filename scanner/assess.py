@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from scanner.identify import identify
 from scanner.judge import judge
@@ -56,7 +60,17 @@ def assess(
 ) -> tuple[Device, ...]:
     """All recordings, identified and judged, in input order."""
     law = Law(tuple(profiles), as_of)
-    return tuple(device(recording, knowledge, law) for recording in recordings)
+    return unique(device(recording, knowledge, law) for recording in recordings)
+
+
+def unique(devices: Iterable[Device]) -> tuple[Device, ...]:
+    """The devices with keys of their own: one MAC at several addresses (a router, proxy ARP) is told apart by address."""
+    made = tuple(devices)
+    shared = {key for key, count in Counter(d.key for d in made).items() if count > 1}
+    return tuple(
+        replace(d, key=f"{d.key}-{re.sub('[.:]', '-', d.recording.ip or d.recording.id)}") if d.key in shared else d
+        for d in made
+    )
 
 
 def named(identity: Identity) -> bool:

@@ -28,6 +28,12 @@ def test_keys_are_stable_and_in_order_of_preference() -> None:
     assert assess.key(Recording(id="r")) == "r"
 
 
+def test_one_mac_at_two_addresses_has_two_keys(make_device: Callable[..., Device]) -> None:
+    one, two, other = make_device(), make_device(ip="192.0.2.43"), make_device(mac="aa:bb:cc:00:00:01")
+    keys = [d.key for d in assess.unique([one, two, other])]
+    assert keys == ["3cef8c112233-192-0-2-42", "3cef8c112233-192-0-2-43", "aabbcc000001"]
+
+
 def test_a_recording_becomes_a_judged_device(today: datetime.date) -> None:
     known = knowledge.load()
     (device,) = assess.assess([DAHUA], known, profiles=["us-federal-contractor"], as_of=today)
