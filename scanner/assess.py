@@ -64,7 +64,7 @@ def assess(
 
 
 def unique(devices: Iterable[Device]) -> tuple[Device, ...]:
-    """The devices with keys of their own: one MAC at several addresses (a router, proxy ARP) is told apart by address."""
+    """The devices, each with a key of its own: one MAC at several addresses (a router) is told apart by them."""
     made = tuple(devices)
     shared = {key for key, count in Counter(d.key for d in made).items() if count > 1}
     return tuple(
