@@ -78,7 +78,8 @@ class Stream:
 
     def url_host(self) -> str:
         """The host as it stands in a URL or `Host:` header: IPv6 in brackets, the port unless it is the default."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        plain = self.host.partition("%")[0]  # a zone means nothing to the device (RFC 6874)
+        host = f"[{plain}]" if ":" in plain else plain
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
 

@@ -30,7 +30,7 @@ _PATHS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"/web_caps/", "what its maker regards as a leak"),
         (r"/current_config|/mtd/|/etc/passwd|\.\./", "an attack"),
         (r"/cgi-bin/(?:audio|main-cgi|configmanager|hi3510|nobody|supervisor|guest)", "more than may be read"),
-        (r"/cgi-bin/magicbox\.cgi\?(?!action=get[a-z]{1,40}$)", "more than may be read"),
+        (r"/cgi-bin/magicbox\.cgi(?!\?action=get[a-z]{1,40}$)", "more than may be read"),
         (r"/boafrm/|/goform/|/hnap1|/userrpm/|/tmui/|/luci/.*(?:auth|token)", "a form of its settings"),
     )
 )
@@ -40,8 +40,7 @@ _QUERY = re.compile(
     re.I,
 )
 _CHANGES = re.compile(
-    r"\b(?:reboot|restart|reset|restore|factory|upgrade|update|format|delete|remove|shutdown|poweroff|logout|setconfig)\b",
-    re.I,
+    r"\b(?:reboot|restart|reset|restore|factory|upgrade|delete|shutdown|poweroff|logout|setconfig)\b", re.I
 )
 _HEADERS = {
     "authorization": "credentials", "proxy-authorization": "credentials", "x-wsse": "credentials",

@@ -61,7 +61,7 @@ class Http(Protocol):
 
     def converse(self, stream: Stream) -> Conversation:
         """The front page, what it leads to on this host, and the icon of where that ends."""
-        if _NOT_WEB.get(stream.port) in stream.hints or _asked(stream, Place(stream.port, stream.tls, "/")):
+        if not _may_be_web(stream) or _asked(stream, Place(stream.port, stream.tls, "/")):
             return
         place = Place(stream.port, stream.tls, "/")
         seen: set[Place] = set()
@@ -126,6 +126,16 @@ def get(stream: Stream, place: Place) -> Ask:
 def web_ports(stream: Stream) -> set[int]:
     """The ports on which HTTP has been heard."""
     return {r.observation.port for r in stream.heard if r.channel == "http.status" and r.observation.port is not None}
+
+
+def _may_be_web(stream: Stream) -> bool:
+    """Whether a question may be put on this port: where a maker has a protocol of its own, only to a device that has
+    said something elsewhere, and nothing that points to that maker.
+    """
+    maker = _NOT_WEB.get(stream.port)
+    if maker is None:
+        return True
+    return maker not in stream.hints and any(r.observation.port not in {None, stream.port} for r in stream.heard)
 
 
 def _asked(stream: Stream, place: Place) -> bool:

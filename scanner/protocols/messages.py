@@ -183,9 +183,11 @@ def content(message: Message) -> bytes:
 def _inflate(data: bytes) -> bytes:
     for bits in (47, -15):  # gzip or zlib by their own heads, else bare deflate
         try:
-            return zlib.decompressobj(bits).decompress(data, MAX_BODY)
+            plain = zlib.decompressobj(bits).decompress(data, MAX_BODY)
         except zlib.error:
             continue
+        if plain:
+            return plain
     return data
 
 

@@ -32,7 +32,7 @@ _SDK_PORT = 8000  # Hikvision's own protocol, which is not provoked
 _INFORMATION = {name.lower(): name for name in INFORMATION}
 _DATE = {"datetimetype": "DateTimeType", "daylightsavings": "DaylightSavings", "tz": "TZ"}
 _CLOCK = ("year", "month", "day", "hour", "minute", "second")
-_UTC = re.compile(r"<(?:[\w.-]{1,64}:)?utcdatetime[\s>]", re.I)
+_UTC = re.compile(r"<(?:[\w.-]{1,64}:)?utcdatetime[^<>]{0,512}>", re.I)
 _TAGS = re.compile(r"<[^<>]{0,512}>")
 _END = re.compile(rb"</(?:[\w.-]{1,64}:)?envelope\s{0,8}>\s{0,8}\Z", re.I)
 
@@ -200,7 +200,8 @@ def _datetime(page: str, elements: Iterable[tuple[str, str]]) -> Iterator[Field]
             told.setdefault(known, " ".join(value.split())[:128])
     place = _UTC.search(page)
     if place:
-        piece = page[place.start() : place.start() + 2048]
+        end = page.lower().find("utcdatetime", place.end(), place.end() + 2048)  # the local time comes after it
+        piece = page[place.end() : end if end > 0 else place.end() + 2048]
         clock = {name.lower(): value.strip() for name, value in soap.elements(piece)}
         numbers = [int(text) for part in _CLOCK if re.fullmatch(r"[0-9]{1,4}", text := clock.get(part, ""))]
         if len(numbers) == len(_CLOCK):

@@ -30,9 +30,7 @@ _SCRIPT = re.compile(
     r"\blocation(?:\.href)?\s{0,8}(?:=|\.(?:replace|assign)\s{0,4}\()\s{0,8}([\"'])([^\"'<>\s]{1,512})\1\s{0,8}(\+?)",
     re.I,
 )
-_CLICKABLE = re.compile(
-    r"<(?:a|area|form|input|button|select)\b|\bon(?!load\b|pageshow\b)[a-z]{3,20}\s{0,4}=", re.I
-)
+_CLICKABLE = re.compile(r"<(?:a|area|form|input|button|select)\b|\bon(?!load\b|pageshow\b)[a-z]{3,20}\s{0,4}=", re.I)
 _LINK = re.compile(r"<link\b([^<>]{1,1024})>?", re.I)
 _REL_ICON = re.compile(r"\brel\s{0,4}=\s{0,4}[\"']?[\w -]{0,32}?\bicon\b", re.I)
 _HREF = re.compile(r"\bhref\s{0,4}=\s{0,4}(?:[\"']([^\"'<>]{1,2048})[\"']|([^\"'<>\s]{1,512}))", re.I)
@@ -74,9 +72,9 @@ def leads_to(message: Message, host: str, here: Place) -> Place | None:
     page = text(message, content(message))
     for attributes in _META.findall(page[:65_536]):
         if _REFRESH.search(attributes):
-            found = _URL.search(attributes)
+            found = _URL.search(html.unescape(attributes))
             if found:
-                return resolve(html.unescape(found[1]), host, here)
+                return resolve(found[1], host, here)
     # A script behind a button may be a logout or worse: only a page on which there is nothing to click is followed.
     if len(page) > SMALL_PAGE or _CLICKABLE.search(page):
         return None

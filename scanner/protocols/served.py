@@ -109,9 +109,7 @@ def _composed(device: Recording, port: int, path: str) -> bytes | None:
     return ("\r\n".join(re.sub(r"[\r\n]+", " ", line) for line in head) + "\r\n\r\n" + body).encode()
 
 
-def _ordered(
-    device: Recording, port: int, headers: list[tuple[str, str]], length: int
-) -> Iterator[tuple[str, str]]:
+def _ordered(device: Recording, port: int, headers: list[tuple[str, str]], length: int) -> Iterator[tuple[str, str]]:
     """The recorded headers, in the recorded order where there is one, and a length."""
     headers = [(name, value) for name, value in headers if name not in {"content-length", "transfer-encoding"}]
     order = next(iter(_values(device, "http.headers", port)), None)

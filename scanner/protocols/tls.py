@@ -243,6 +243,7 @@ def _parsed(text: str) -> x509.Name:
         key, _, value = part.partition("=")
         oid = _OIDS.get(key.strip().lower())
         if oid and value.strip():
-            # Devices break the rules on lengths (a country of three letters); so must their doubles.
-            pairs.append(x509.NameAttribute(x509.ObjectIdentifier(oid), value.strip(), _validate=False))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # a country of three letters: devices break the rules
+                pairs.append(x509.NameAttribute(x509.ObjectIdentifier(oid), value.strip(), _validate=False))
     return x509.Name(reversed(pairs))

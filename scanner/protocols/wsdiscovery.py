@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 from scanner.model import Observation, Recording, Transport
+from scanner.protocols import soap
 from scanner.protocols.base import Field, Protocol, Question, Reply, Service, observed
 from scanner.protocols.fields import bounded, bytes_of, escape, eui64_macs, leaves, lines, stated_mac, text_of
 
@@ -20,7 +21,6 @@ ADDRESSING = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
 DISCOVERY = "http://schemas.xmlsoap.org/ws/2005/04/discovery"
 
 _NAME = r"<(?:[\w.-]{1,64}:)?"
-_XMLNS = re.compile(r"""\sxmlns(?::([A-Za-z_][\w.-]{0,63}))?\s{0,8}=\s{0,8}(?:"([^"<>]{0,512})"|'([^'<>]{0,512})')""")
 _QUESTION = re.compile(rf"{_NAME}(?:probe|resolve)[\s/>]", re.I)
 _ANSWER = re.compile(rf"{_NAME}(?:(?:probe|resolve)match(?:es)?|hello|fault)[\s/>]", re.I)
 _ENVELOPE = re.compile(rf"{_NAME}envelope[\s/>]", re.I)
@@ -165,16 +165,6 @@ def epr_mac(endpoint: str) -> str | None:
     return stated_mac(found[1]) if found else None
 
 
-def namespaces(text: str) -> str:
-    """All namespace declarations in document order, `prefix=uri` (`=uri` without a prefix), blank-separated."""
-    seen: dict[str, None] = {}
-    for prefix, double, single in _XMLNS.findall(text):
-        seen[f"{prefix}={double or single}"] = None
-        if len(seen) == 200:
-            break
-    return " ".join(seen)
-
-
 def _question(request: str, form: str, *, unicast: bool = True, multicast: bool = True) -> Question:
     return Question(
         channel="wsdiscovery.response",
@@ -216,7 +206,7 @@ def _elements(text: str) -> Iterator[tuple[str, str]]:
 def _fields(text: str) -> Iterator[Field]:
     if _QUESTION.search(text):
         return
-    declared = namespaces(text)
+    declared = soap.namespaces(text)
     if declared:
         yield "soap.namespaces", declared
     fault: list[str] = []

@@ -7,7 +7,7 @@ import pytest
 
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols.base import Question, Service
-from scanner.protocols.wsdiscovery import GROUP, PORT, PROTOCOL, epr_mac, namespaces, scope_macs
+from scanner.protocols.wsdiscovery import GROUP, PORT, PROTOCOL, epr_mac, scope_macs
 from scanner.values import from_bytes
 
 SERVICE = Service(Transport.UDP, PORT, groups=(GROUP,))
@@ -90,8 +90,6 @@ def test_namespaces_stand_in_document_order() -> None:
     assert [item.split("=")[0] for item in read(ANSWER)["soap.namespaces"].split()] == [
         "env", "dn", "d", "wsadis", "tnshik",
     ]  # fmt: skip
-    assert namespaces('<a xmlns="u" xmlns:b="v" xmlns="u">') == "=u b=v"
-    assert namespaces("no xmlns here") == ""
 
 
 def test_every_match_of_an_answer_is_read() -> None:
