@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from scanner.model import Observation, Recording, Transport
-from scanner.protocols import forbidden, masking, messages, pages, served, soap
+from scanner.protocols import forbidden, masking, messages, pages, served
 from scanner.protocols.base import Answer, Ask, Conversation, Field, Protocol, Reply, Service, Stream
 from scanner.protocols.pages import Place
 from scanner.values import from_bytes, to_bytes
@@ -95,10 +95,12 @@ class Http(Protocol):
         return messages.request_length(data)
 
     def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
-        """As recorded for this path, else composed, else "not found"; None for ONVIF where it is spoken here."""
-        if service.port in served.onvif_ports(device) and soap.is_message(request):
-            return None
+        """As recorded for this path, else composed of the recorded fields."""
         return served.answer(request, device, service)
+
+    def refuse(self, request: bytes, device: Recording, service: Service) -> Reply | None:
+        """Not found."""
+        return served.refuse(request)
 
     def violation(self, request: bytes, service: Service) -> str | None:
         """Credentials, steps of a login, changes, and the paths of leaks and attacks; in ONVIF's messages too."""

@@ -82,7 +82,7 @@ class Onvif(Protocol):
     def services(self, device: Recording) -> Sequence[Service]:
         """The ports on which the device service was heard, or where the device says it is."""
         secure = {o.port for o in observed(device, "onvif.response") if o.tls}
-        return tuple(Service(Transport.TCP, port, tls=port in secure) for port in sorted(served.onvif_ports(device)))
+        return tuple(Service(Transport.TCP, port, tls=port in secure) for port in sorted(_own_ports(device)))
 
     def request_length(self, data: bytes) -> int:
         """Head and announced body."""
@@ -91,7 +91,7 @@ class Onvif(Protocol):
     def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
         """As recorded for this operation, else composed of the recorded fields, else a refusal."""
         if not soap.is_message(request):
-            return served.answer(request, device, service)  # a device service is a web server too
+            return None
         _method, _target, message = messages.request(request)
         page = messages.text(message, message.body)
         operation = soap.operation(page)
@@ -100,6 +100,10 @@ class Onvif(Protocol):
             return Reply(b"")
         raw = _recorded(heard, operation)
         return Reply(raw if raw is not None else _composed(device, operation), close=True)
+
+    def refuse(self, request: bytes, device: Recording, service: Service) -> Reply | None:
+        """Not found: a device service is a web server too."""
+        return served.refuse(request)
 
     def violation(self, request: bytes, service: Service) -> str | None:
         """Credentials, and every operation that is no read open to anybody; of all else what HTTP forbids."""
@@ -210,6 +214,23 @@ def _datetime(page: str, elements: Iterable[tuple[str, str]]) -> Iterator[Field]
     value = "\n".join(f"{name}={said}" for name, said in told.items() if said)
     if value:
         yield "onvif.datetime", value
+
+
+def _own_ports(device: Recording) -> set[int]:
+    """The ports on which the device answers ONVIF's messages: where it did, else where it says so itself."""
+    spoken = [
+        seen
+        for seen in device.observations
+        if seen.channel in {"onvif.response", "onvif.device_information", "onvif.datetime", "onvif.fault"}
+    ]
+    ports = {seen.port for seen in spoken if seen.port} - {3702}
+    if spoken and not ports:
+        ports = {
+            int(port or 80)
+            for seen in observed(device, "onvif.xaddrs")
+            for port in re.findall(r"http://(?:\[[^\]/]{1,64}\]|[^/:\s]{1,255})(?::(\d{1,5}))?/", seen.value[:4096])
+        } or {80}
+    return ports
 
 
 def _recorded(heard: Sequence[Observation], operation: str) -> bytes | None:

@@ -28,11 +28,9 @@ def services(device: Recording) -> Sequence[Service]:
     return tuple(Service(Transport.TCP, port, tls=tls) for port, tls in sorted(found.items()))
 
 
-def answer(request: bytes, device: Recording, service: Service) -> Reply:
-    """The answer to one request: as recorded, else composed, else "not found"; empty where silence was recorded."""
+def answer(request: bytes, device: Recording, service: Service) -> Reply | None:
+    """The answer to one request: as recorded, else composed; empty where silence was recorded, None for the unknown."""
     method, target, _message = messages.request(request)
-    if not method:
-        return Reply(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", close=True)
     path = re.sub(r"(?i)^https?://[^/]*", "", target) or "/"
     asked = f"{method} {path}"
     heard = [o for o in device.observations if o.channel == "http.response" and o.port in {service.port, None}]
@@ -42,24 +40,12 @@ def answer(request: bytes, device: Recording, service: Service) -> Reply:
     if raw is not None:
         return Reply(whole(to_bytes(raw.value)), close=True)
     page = _composed(device, service.port, path) if method == "GET" else None
-    return Reply(page or NOT_FOUND, close=True)
+    return Reply(page, close=True) if page is not None else None
 
 
-def onvif_ports(device: Recording) -> set[int]:
-    """The ports on which the device answers ONVIF's messages: where it did, else where it says so itself."""
-    spoken = [
-        seen
-        for seen in device.observations
-        if seen.channel in {"onvif.response", "onvif.device_information", "onvif.datetime", "onvif.fault"}
-    ]
-    ports = {seen.port for seen in spoken if seen.port} - {3702}
-    if spoken and not ports:
-        ports = {
-            int(port or 80)
-            for seen in observed(device, "onvif.xaddrs")
-            for port in re.findall(r"http://(?:\[[^\]/]{1,64}\]|[^/:\s]{1,255})(?::(\d{1,5}))?/", seen.value[:4096])
-        } or {80}
-    return ports
+def refuse(request: bytes) -> Reply | None:
+    """What a web server says to a request that nobody on its port knows; None to what is no HTTP."""
+    return Reply(NOT_FOUND, close=True) if messages.request(request)[0] else None
 
 
 def whole(data: bytes, protocol: str = "HTTP/1.1") -> bytes:

@@ -168,11 +168,8 @@ def _loosen(context: ssl.SSLContext) -> None:
     context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)  # named since Python 3.12
 
 
-def server_context(shown: Recording | bytes, key: bytes = b"", *, oldest: bool = False) -> ssl.SSLContext:
-    """The context of a simulated device, with the names its recording showed first, or with a certificate and its key
-    in PEM; `oldest`: TLS 1.0 and nothing newer.
-    """
-    certificate, key = (shown, key) if isinstance(shown, bytes) else self_signed(*_first_names(shown))
+def server_context(certificate: bytes, key: bytes, *, oldest: bool = False) -> ssl.SSLContext:
+    """The context of a simulated device, of a certificate and its key in PEM; `oldest`: TLS 1.0 and nothing newer."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _loosen(context)
     if oldest:
@@ -189,16 +186,11 @@ def server_context(shown: Recording | bytes, key: bytes = b"", *, oldest: bool =
 
 def certificate_names(device: Recording, port: int) -> tuple[str, str | None, str | None] | None:
     """(subject, issuer, alternative names) that a device showed on a port; None where it showed none."""
-    names = _first_names(device, port)
-    return names if any(names) else None
-
-
-def _first_names(device: Recording, port: int | None = None) -> tuple[str, str | None, str | None]:
     subject, issuer, san = (
         next((seen.value for seen in observed(device, f"tls.{name}", port=port)), None)
         for name in ("subject", "issuer", "san")
     )
-    return subject or "", issuer, san
+    return (subject or "", issuer, san) if subject or issuer or san else None
 
 
 def self_signed(subject: str, issuer: str | None = None, san: str | None = None) -> tuple[bytes, bytes]:

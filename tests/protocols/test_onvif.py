@@ -298,15 +298,24 @@ def test_recorded_silence_is_kept() -> None:
 
 
 def test_other_requests_meet_a_web_server() -> None:
-    reply = PROTOCOL.answer(b"GET / HTTP/1.1\r\n\r\n", device(seen("onvif.fault", "x")), SERVICE)
+    request, recording = b"GET / HTTP/1.1\r\n\r\n", device(seen("onvif.fault", "x"))
+    assert PROTOCOL.answer(request, recording, SERVICE) is None
+    reply = PROTOCOL.refuse(request, recording, SERVICE)
     assert reply is not None
     assert reply.data.startswith(b"HTTP/1.1 404 ")
 
 
 def test_the_ports_of_a_device() -> None:
-    recording = device(seen("onvif.response", "x", 8000), seen("onvif.response", "", 2020, silent=True))
-    assert [s.port for s in PROTOCOL.services(recording)] == [2020, 8000]
-    assert not PROTOCOL.services(device(seen("onvif.scopes", "onvif://x", 3702)))
+    def ports(*observations: Observation) -> list[int]:
+        return [service.port for service in PROTOCOL.services(device(*observations))]
+
+    told = seen("onvif.device_information", "Model=x", None)
+    addresses = seen("onvif.xaddrs", "http://192.0.2.1:8899/onvif/device_service http://[fe80::1]/onvif", 3702)
+    assert ports(seen("onvif.response", "x", 8000), seen("onvif.response", "", 2020, silent=True)) == [2020, 8000]
+    assert ports(told) == [80]
+    assert ports(told, addresses) == [80, 8899]
+    assert ports(seen("onvif.fault", "x", 2020), addresses) == [2020]
+    assert ports(seen("onvif.scopes", "onvif://x", 3702), addresses) == []
 
 
 def test_nothing_we_ask_of_the_corpus_is_forbidden(talk: Callable[..., Recording], corpus: Iterable[Recording]) -> None:

@@ -23,7 +23,11 @@ def seen(
 
 
 def asked(recording: Recording, path: str = "/", method: str = "GET", service: Service = HTTP) -> bytes:
-    return served.answer(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), recording, service).data
+    request = f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    reply = served.answer(request, recording, service) or served.refuse(request)
+    assert reply is not None
+    assert reply.close or not reply.data
+    return reply.data
 
 
 def readings(recording: Recording, port: int | None = 80) -> set[tuple[str, str]]:
@@ -52,10 +56,10 @@ def test_answers_are_found_by_method_and_path() -> None:
     assert asked(recording, "/", "POST").startswith(b"HTTP/1.1 404 ")
 
 
-def test_what_is_no_request_is_a_bad_one() -> None:
-    reply = served.answer(b"\0\0", device(seen("http.status", "200 OK")), HTTP)
-    assert reply.close
-    assert reply.data.startswith(b"HTTP/1.1 400 ")
+def test_only_requests_are_refused_and_only_what_was_recorded_is_answered() -> None:
+    assert served.refuse(b"\0\0") is None
+    assert served.answer(b"\0\0", device(seen("http.status", "200 OK")), HTTP) is None
+    assert served.answer(b"GET /x HTTP/1.1\r\n\r\n", device(seen("http.status", "200 OK")), HTTP) is None
 
 
 def test_recorded_silence_is_kept() -> None:
@@ -148,12 +152,3 @@ def test_ports_and_their_tls() -> None:
         (80, False), (443, True), (8081, False), (444, True), (8443, True),
     }  # fmt: skip
     assert asked(recording, service=Service(Transport.TCP, 8443, tls=True)).startswith(b"HTTP/1.1 ")
-
-
-def test_where_onvif_is_spoken() -> None:
-    told = seen("onvif.device_information", "Model=x", port=None)
-    assert served.onvif_ports(device(seen("onvif.scopes", "onvif://x"))) == set()
-    assert served.onvif_ports(device(told)) == {80}
-    addresses = seen("onvif.xaddrs", "http://192.0.2.1:8899/onvif/device_service http://[fe80::1]/onvif", port=3702)
-    assert served.onvif_ports(device(told, addresses)) == {8899, 80}
-    assert served.onvif_ports(device(seen("onvif.fault", "x", port=2020), addresses)) == {2020}
