@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 import yaml
 
-from scanner import channels
+from scanner import channels, documents
 from scanner.errors import InputProblem
-from scanner.model import Observation, Recording
+from scanner.model import Observation, Recording, Source, Truth
 from scanner.values import normal_mac
 
 FORMAT = 1
@@ -25,8 +25,12 @@ MAX_FILE = 512 * 1024 * 1024
 """Bytes of the largest file that is read."""
 BEHAVIOURS = frozenset({"silent", "tarpit", "endless", "half", "reset", "garbage"})
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_YAML_PLACE = re.compile(r"line (\d+), column (\d+)")
+_NO_LIST = "holds neither a list of recordings nor a mapping with 'recordings'"
+
+_KINDS: dict[str, type[msgspec.Struct]] = {"observations": Observation, "truth": Truth, "source": Source}
+
+Entries = list[tuple[str, Any]]
+"""Entries as plain data, each with the name a problem calls it by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +58,17 @@ def load(path: Path) -> Loaded:
 
     Raises `InputProblem` where the file itself cannot be read (missing, not UTF-8, not YAML at all).
     """
-    name = str(path)
-    return parse(_text(path), name, json_lines=path.suffix in {".jsonl", ".ndjson"})
+    return parse(_text(path), str(path), json_lines=True if path.suffix in {".jsonl", ".ndjson"} else None)
 
 
 def parse(text: str, name: str, *, json_lines: bool | None = None) -> Loaded:
-    """Recordings of a text; `json_lines` None guesses from its first character."""
+    """Recordings of a text; `json_lines` None: whichever of the forms it is in. Raises `InputProblem`."""
     if json_lines is None:
-        json_lines = text.lstrip().startswith("{") and not text.lstrip().startswith("{format")
-    entries, problems = _json_lines(text, name) if json_lines else _yaml_entries(text, name)
+        json_lines = _is_json_lines(text)
+    if json_lines:
+        entries, problems = _json_lines(text, name)
+    else:
+        entries, problems = _json_document(text, name) or _yaml_entries(text, name)
     good: list[Recording] = []
     seen: set[str] = set()
     for label, entry in entries:
@@ -84,6 +90,8 @@ def _text(path: Path) -> str:
     name = str(path)
     try:
         if name == "-":
+            if sys.stdin is None:
+                raise InputProblem("-: standard input is closed")
             data = sys.stdin.buffer.read(MAX_FILE + 1)
         else:
             if path.is_dir():
@@ -100,8 +108,19 @@ def _text(path: Path) -> str:
         raise InputProblem(f"{name}: is not UTF-8 text (byte {error.start})") from error
 
 
-def _json_lines(text: str, name: str) -> tuple[list[tuple[str, Any]], list[Problem]]:
-    entries: list[tuple[str, Any]] = []
+def _is_json_lines(text: str) -> bool:
+    """Whether a text's first lines are objects each on its own: one recording a line, or the remains of one."""
+    first, _, rest = text.lstrip().partition("\n")
+    if not first.startswith("{"):
+        return False
+    try:
+        return "recordings" not in msgspec.json.decode(first)
+    except (msgspec.DecodeError, RecursionError):
+        return rest.lstrip().startswith("{")
+
+
+def _json_lines(text: str, name: str) -> tuple[Entries, list[Problem]]:
+    entries: Entries = []
     problems: list[Problem] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -110,34 +129,73 @@ def _json_lines(text: str, name: str) -> tuple[list[tuple[str, Any]], list[Probl
             entry = msgspec.json.decode(line.encode())
         except msgspec.DecodeError as error:
             problems.append(Problem(name, f"line {number}", f"is not JSON: {error}"))
-            continue
-        entries.append((_label(entry, f"line {number}"), entry))
+        except RecursionError:
+            problems.append(Problem(name, f"line {number}", "is nested too deeply"))
+        else:
+            entries.append((_label(entry, f"line {number}"), entry))
     return entries, problems
 
 
-def _yaml_entries(text: str, name: str) -> tuple[list[tuple[str, Any]], list[Problem]]:
+def _json_document(text: str, name: str) -> tuple[Entries, list[Problem]] | None:
+    """The entries of a text that is one JSON document, which YAML reads almost but not quite; None where it is none."""
+    if text.lstrip()[:1] not in {"[", "{"}:
+        return None
     try:
-        document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, the C one where it is there
-    except yaml.YAMLError as error:
-        place = _YAML_PLACE.search(str(error))
-        where = f" (line {place[1]}, column {place[2]})" if place else ""
-        raise InputProblem(f"{name}: is not YAML{where}: {getattr(error, 'problem', None) or error}") from error
-    except (RecursionError, ValueError) as error:
-        raise InputProblem(f"{name}: is not usable YAML: {error}") from error
+        document = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
     if isinstance(document, dict) and "recordings" in document:
-        unknown = sorted(set(document) - {"format", "recordings"})
-        if unknown:
-            raise InputProblem(f"{name}: unknown key {unknown[0]!r} beside 'recordings'")
-        if document.get("format", FORMAT) != FORMAT:
-            raise InputProblem(f"{name}: format is {document['format']!r}; this version reads format {FORMAT}")
+        _check_form(document, name)
         document = document["recordings"]
     elif isinstance(document, dict) and "id" in document:
         document = [document]
-    if document is None:
-        return [], []
     if not isinstance(document, list):
-        raise InputProblem(f"{name}: holds neither a list of recordings nor a mapping with 'recordings'")
+        raise InputProblem(f"{name}: {_NO_LIST}")
     return [(_label(entry, f"entry {number}"), entry) for number, entry in enumerate(document, 1)], []
+
+
+def _yaml_entries(text: str, name: str) -> tuple[Entries, list[Problem]]:
+    builder = documents.Builder(dates=False)
+    entries: Entries = []
+    problems: list[Problem] = []
+    try:
+        node = documents.compose(text)
+        items = _items(node, builder, name) if node is not None else []
+    except documents.YamlError as error:
+        raise InputProblem(f"{name}: {error}") from error
+    for number, item in enumerate(items, 1):
+        try:
+            entry = builder.build(item)
+        except documents.YamlError as error:
+            problems.append(Problem(name, f"entry {number}", str(error)))
+        else:
+            entries.append((_label(entry, f"entry {number}"), entry))
+    return entries, problems
+
+
+def _items(node: yaml.Node, builder: documents.Builder, name: str) -> list[yaml.Node]:
+    """The entries of a document, not yet built, so that a broken one does not stop the others."""
+    if isinstance(node, yaml.MappingNode):
+        parts = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+        if "recordings" in parts:
+            node = parts.pop("recordings")
+            _check_form({key: builder.build(value) for key, value in parts.items()}, name)
+        elif "id" in parts:
+            return [node]
+    if isinstance(node, yaml.ScalarNode) and builder.build(node) is None:
+        return []
+    if not isinstance(node, yaml.SequenceNode):
+        raise InputProblem(f"{name}: {_NO_LIST}")
+    items: list[yaml.Node] = node.value
+    return items
+
+
+def _check_form(document: dict[str, Any], name: str) -> None:
+    unknown = sorted(map(str, set(document) - {"format", "recordings"}))
+    if unknown:
+        raise InputProblem(f"{name}: unknown key {unknown[0]!r} beside 'recordings'")
+    if document.get("format", FORMAT) != FORMAT:
+        raise InputProblem(f"{name}: format is {document['format']!r}; this version reads format {FORMAT}")
 
 
 def _label(entry: object, fallback: str) -> str:
@@ -150,14 +208,14 @@ def _recording(entry: object) -> Recording:
     recording = msgspec.convert(entry, Recording)
     if not recording.id:
         raise ValueError("id: is empty")
-    if recording.mac is not None and normal_mac(recording.mac) is None:
+    if recording.mac is not None and (normal_mac(recording.mac) is None or not recording.mac.isprintable()):
         raise ValueError(f"mac: {recording.mac!r} is not a MAC address")
     for place, address in [("ip", recording.ip), *(("addresses", a) for a in recording.addresses)]:
         if address is not None and not _is_address(address):
             raise ValueError(f"{place}: {address!r} is not an IP address")
     if recording.behaviour is not None and recording.behaviour not in BEHAVIOURS:
         raise ValueError(f"behaviour: {recording.behaviour!r} is none of {', '.join(sorted(BEHAVIOURS))}")
-    for number, seen in enumerate(recording.observations, 1):
+    for number, seen in enumerate(recording.observations):
         if channels.find(seen.channel.lower()) is None:
             raise ValueError(f"observations[{number}].channel: {seen.channel!r} is not in the vocabulary")
         if seen.port is not None and not 0 <= seen.port <= 65535:
@@ -168,6 +226,8 @@ def _recording(entry: object) -> Recording:
 def _is_address(text: str) -> bool:
     import ipaddress
 
+    if not text.isascii() or not text.isprintable():  # an IPv6 zone may hold anything else
+        return False
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -177,8 +237,14 @@ def _is_address(text: str) -> bool:
 
 def _reason(error: Exception) -> str:
     text = str(error)
-    match = re.match(r"(.*) - at `\$\.?(.*)`$", text)
-    return f"{match[2]}: {match[1]}" if match else text
+    match = re.match(r"(.*) - at `\$\.?(.*)`$", text, re.DOTALL)
+    where, what = (match[2], match[1]) if match else ("", text)
+    if what.startswith("Expected `str") and what.endswith(("`int`", "`float`", "`bool`")):
+        what += ": put it in quotes"
+    elif what.startswith("Object contains unknown field"):
+        kind = next((kind for place, kind in _KINDS.items() if where.startswith(place)), Recording)
+        what += f"; there are {', '.join(kind.__struct_fields__)}"
+    return f"{where}: {what}" if where else what
 
 
 def to_json(recording: Recording) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-BASE = {"model", "errors", "values", "channels", "ports", "resources"}
+BASE = {"model", "errors", "values", "channels", "ports", "resources", "documents"}
 EVERYTHING = None
 MAY_IMPORT: dict[str, set[str] | None] = {
     **dict.fromkeys(BASE, BASE),
