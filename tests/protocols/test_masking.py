@@ -3,8 +3,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 
+import msgspec
 import pytest
 
+from scanner.identify import identify
+from scanner.knowledge import load
 from scanner.model import Observation, Recording
 from scanner.protocols import masking, reader
 
@@ -66,3 +69,20 @@ def test_masking_keeps_the_length_and_is_done_once(channel: str, corpus: Iterabl
                 assert [name for name, _value in protocol.read(once)] == names
                 count += once != seen
     assert count or channel == "onvif.response"
+
+
+def test_masking_changes_nobody(corpus: Iterable[Recording]) -> None:
+    """What is stored must name the same maker, label and model as what was heard."""
+    knowledge = load()
+    changed = 0
+    for case in corpus:
+        stored = tuple(p.mask(o) if (p := reader(o.channel)) is not None else o for o in case.observations)
+        if stored != case.observations:
+            changed += 1
+            heard, kept = (
+                identify(case, knowledge),
+                identify(msgspec.structs.replace(case, observations=stored), knowledge),
+            )
+            for name in ("manufacturer", "level", "brand", "kind", "model", "firmware", "confidence"):
+                assert getattr(heard, name) == getattr(kept, name), case.id
+    assert changed > 10
