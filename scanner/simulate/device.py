@@ -100,8 +100,10 @@ def open_ports(recording: Recording, protocols: Iterable[Protocol]) -> dict[Port
     for protocol in protocols:
         for service in protocol.services(recording):
             speakers.setdefault((service.transport, service.port), []).append(Speaker(protocol, service))
+    datagrams = {number for transport, number in speakers if transport is Transport.UDP}
     for number in _heard_open(recording):
-        speakers.setdefault((Transport.TCP, number), [])
+        if number not in datagrams:  # a field may have been heard by datagram, whatever its channel's usual way
+            speakers.setdefault((Transport.TCP, number), [])
     if recording.behaviour not in {None, "silent"} and not any(kind is Transport.TCP for kind, _ in speakers):
         for number in _UNSPOKEN_PORTS:
             speakers.setdefault((Transport.TCP, number), [])

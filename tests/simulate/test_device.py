@@ -44,6 +44,12 @@ def test_ports_are_those_protocols_serve_and_those_heard_open() -> None:
     assert found[Transport.UDP, 7002].groups == {"239.1.2.3"}
 
 
+def test_a_field_that_came_by_datagram_opens_no_stream() -> None:
+    assert set(open_ports(recording("a", said("udp.payload"), said("onvif.scopes", port=7002)), [Toy()])) == {
+        (Transport.UDP, 7002)
+    }
+
+
 def test_a_misbehaving_device_without_ports_gets_some_to_misbehave_on() -> None:
     assert set(open_ports(recording(behaviour="garbage"), [])) == {(Transport.TCP, 80), (Transport.TCP, 554)}
     assert open_ports(recording(behaviour="silent"), []) == {}

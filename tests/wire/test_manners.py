@@ -1,0 +1,124 @@
+"""What a scan may not do, by capture; how it ends when it is told to; what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanner.model import Recording
+from scanner.simulate.lab import Lab
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+NETWORK = "10.77.0.0/25"
+SOME = {
+    "hik-turret", "dahua-bullet", "lorex-recorder", "axis-dome", "hanwha-dome", "brother-printer", "controller",
+    "garbage", "redirect-away", "zte-modem",
+}  # fmt: skip
+
+
+@pytest.fixture
+def few(fleet: tuple[Recording, ...]) -> Iterator[Lab]:
+    """Ten devices on a segment."""
+    chosen = [r for r in fleet if r.id in SOME]
+    assert len(chosen) == len(SOME)
+    with Lab(chosen, network=NETWORK, requests=5) as lab:
+        yield lab
+
+
+def test_no_frame_goes_to_an_excluded_host(few: Lab, me: Any, capture: Any) -> None:
+    address, by_mac = few.devices["hik-turret"], few.devices["axis-dome"]
+    with capture(few.ready.enter) as caught:
+        report, _ = me.scan(NETWORK, "--exclude", address.ip, "--exclude", "ac:cc:8e", enter=few.ready.enter)
+
+    assert len(caught.frames) > 200
+    assert not [frame for frame in caught.frames if frame[2] == address.ip or frame[1] == address.mac]
+    # Who has this MAC is known only when it has answered by ARP: after that it hears nothing.
+    assert not [frame for frame in caught.frames if frame[1] == by_mac.mac]
+    assert {kind for kind, _, target in caught.frames if target == by_mac.ip} <= {"0806"}
+    told = {device["ip"] for device in report["devices"]}
+    assert told == {placed.ip for placed in few.devices.values()} - {address.ip, by_mac.ip}
+
+
+def test_no_frame_goes_to_a_host_that_was_not_asked_for(few: Lab, me: Any, capture: Any) -> None:
+    with capture(few.ready.enter) as caught:
+        me.scan("10.77.0.1-10.77.0.10", enter=few.ready.enter)
+
+    near = {f"10.77.0.{number}" for number in range(1, 11)}
+    groups = {"239.255.255.250", "255.255.255.255", "224.0.0.251", "239.255.255.251", "10.77.0.127"}
+    igmp = {target for _, _, target in caught.frames if target.startswith("224.0.0.")}
+    assert {target for _, _, target in caught.frames} - near - groups - igmp == set()
+
+
+def test_printers_and_controllers_hear_nothing_on_the_ports_that_act(few: Lab, me: Any) -> None:
+    report, _ = me.scan(NETWORK, enter=few.ready.enter)
+
+    assert few.violations() == []
+    assert len(report["devices"]) == len(SOME)
+
+
+def test_a_dry_run_sends_nothing(few: Lab, me: Any, capture: Any) -> None:
+    with capture(few.ready.enter) as caught:
+        done = me.run("scan", NETWORK, "--dry-run", enter=few.ready.enter)
+
+    assert done.returncode == 0
+    assert "nothing was sent" in done.stdout
+    assert [frame for frame in caught.frames if not frame[2].startswith("224.")] == []
+
+
+def test_everything_sent_stands_in_the_audit_log(few: Lab, me: Any, capture: Any, place: Path) -> None:
+    with capture(few.ready.enter) as caught:
+        me.scan(NETWORK, "--audit-log", str(place / "audit.log"), enter=few.ready.enter)
+
+    logged = {line.split("\t")[2].rpartition(":")[0] or line.split("\t")[2]
+              for line in (place / "audit.log").read_text(encoding="utf-8").splitlines()}  # fmt: skip
+    sent = {target for kind, _, target in caught.frames if not target.startswith("224.")}
+    assert sent - logged == set()
+
+
+def test_ctrl_c_ends_it_within_a_second_with_what_is_known(few: Lab, me: Any) -> None:
+    process = me.start(
+        "scan", NETWORK, "--profile", "us-federal-contractor", "--format", "json", "--rate", "20", enter=few.ready.enter
+    )
+    time.sleep(5)
+    assert process.poll() is None
+    asked = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    took = time.monotonic() - asked
+
+    assert process.returncode == 130, err
+    assert took < 1.5
+    report = json.loads(out)
+    assert report["scan"]["interrupted"] is True
+    assert 0 < len(report["devices"]) <= len(SOME)
+    assert "Traceback" not in err
+
+
+def test_a_finding_can_fail_the_run(few: Lab, me: Any) -> None:
+    words = ("--profile", "us-federal-contractor", "--timeout", "1", "--fail-on", "remove")
+    axis, hik = few.devices["axis-dome"].ip, few.devices["hik-turret"].ip
+
+    assert me.run("scan", axis, *words, enter=few.ready.enter).returncode == 0
+    assert me.run("scan", hik, *words, enter=few.ready.enter).returncode == 1
+
+
+def test_a_network_on_which_nobody_answers_is_not_all_clear(few: Lab, me: Any) -> None:
+    done = me.run("scan", "10.77.0.64/27", "--timeout", "1", enter=few.ready.enter)
+
+    assert done.returncode == 0
+    assert "nothing answered" in done.stdout.lower()
+    assert "clear" not in done.stdout.lower().replace("nothing is clear", "")
+
+
+def test_a_table_of_hostile_devices_is_safe_to_print(few: Lab, me: Any) -> None:
+    done = me.run("scan", NETWORK, "--profile", "us-federal-contractor", "--timeout", "1", enter=few.ready.enter)
+
+    assert done.returncode == 0
+    assert not set(map(chr, range(32))) - {"\n", "\t"} & set(done.stdout)
+    assert "hikvision" in done.stdout
