@@ -14,7 +14,6 @@ import argparse
 import datetime
 import hashlib
 import json
-import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,20 +21,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from scanner.knowledge.registry import pack  # noqa: E402 - found only after the line above
-
-LENGTHS = frozenset({6, 7, 9})
-
-
-def clean(name: str) -> str:
-    """A registrant's name on one line, without surplus blanks."""
-    return re.sub(r"\s+", " ", name).strip()
+from scanner.knowledge.ieee import LENGTHS, clean, read  # noqa: E402 - found only after the line above
+from scanner.knowledge.registry import pack  # noqa: E402
 
 
 def from_oui_data(folder: Path) -> dict[str, str]:
     """Prefix → organisation of the npm package (the first line of each record is the organisation)."""
-    raw = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    return {prefix.upper(): clean(text.split("\n")[0]) for prefix, text in raw.items() if len(prefix) in LENGTHS}
+    path = folder / "index.json"
+    return read(path.read_bytes(), str(path))
 
 
 def from_mac_vendor_lookup() -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""Finds the data that travels with the package: `rules/` and `oui/`, in a wheel or in a checkout."""
+"""Finds data: what travels with the package (`rules/` and `oui/`, in a wheel or in a checkout), and the user's own."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from scanner.errors import RulesProblem
@@ -19,3 +20,18 @@ def data_dir(name: str) -> Path:
         if folder.is_dir():
             return folder
     raise RulesProblem(f"the data folder {name}/ is missing beside the package in {_PACKAGE}: install lanveto again")
+
+
+def user_dir() -> Path | None:
+    """The user's own data of lanveto: `$XDG_DATA_HOME/lanveto`, default `~/.local/share/lanveto`; may not exist yet.
+
+    None for an account without a home. A relative `$XDG_DATA_HOME` counts as not set (XDG Base Directory
+    Specification).
+    """
+    base = os.environ.get("XDG_DATA_HOME", "")
+    if os.path.isabs(base):  # noqa: PTH117 - of a text that may be empty
+        return Path(base) / "lanveto"
+    try:
+        return Path.home() / ".local" / "share" / "lanveto"
+    except RuntimeError:
+        return None

@@ -44,6 +44,21 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_own_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Rules and registries that whoever runs the tests has fetched decide nothing here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
+@pytest.fixture
+def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """lanveto's folder in an empty data home of this test's own; not made yet."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
+    return tmp_path / "data-home" / "lanveto"
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The top of the checkout."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scanner.resources import data_dir
+from scanner.knowledge import shelf
 
 if TYPE_CHECKING:
     from scanner.identify.matcher import Matcher
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 class Knowledge:
     """Vendors, brands, fingerprints, policies, profiles and the registry. Each part raises `RulesProblem` if broken."""
 
-    def __init__(self, folders: Sequence[Path], registry: Path) -> None:
-        """`folders`: rule roots, ours first; `registry`: the folder of the packed registry."""
+    def __init__(self, folders: Sequence[Path], registry: Path, overrides: Sequence[Path] | None = None) -> None:
+        """`folders`: rule roots, ours first; `registry`: the folder of the packed registry; `overrides`: files of
+        prefixes whose owner is not the maker (default: the one in the registry's folder).
+        """
         self.folders = tuple(folders)
         self.registry_folder = registry
+        self.overrides = (registry / "overrides.yaml",) if overrides is None else tuple(overrides)
 
     @cached_property
     def fingerprints(self) -> tuple[Fingerprint, ...]:
@@ -98,10 +101,10 @@ class Knowledge:
 
     @cached_property
     def registry(self) -> Registry:
-        """The IEEE registry with our overrides."""
+        """The IEEE registry with the overrides."""
         from scanner.knowledge.registry import Registry
 
-        return Registry(self.registry_folder / "registry.bin", self.registry_folder / "overrides.yaml")
+        return Registry(self.registry_folder / "registry.bin", *self.overrides)
 
     @cached_property
     def version(self) -> RulesVersion:
@@ -112,5 +115,9 @@ class Knowledge:
 
 
 def load(overlays: Sequence[Path] = ()) -> Knowledge:
-    """Our rules with the user's folders laid over them, later ones on top."""
-    return Knowledge((data_dir("rules"), *overlays), data_dir("oui"))
+    """Our rules with the user's folders laid over them, later ones on top.
+
+    What the user has fetched since (`lanveto rules update`, `lanveto oui update`) stands in for what shipped with
+    lanveto wherever it is newer. Raises `RulesProblem` where that copy is damaged.
+    """
+    return Knowledge((shelf.rules(), *overlays), shelf.registry(), shelf.overrides())

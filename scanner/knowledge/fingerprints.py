@@ -17,6 +17,7 @@ import msgspec
 
 from scanner import channels
 from scanner.errors import RulesProblem
+from scanner.knowledge import shelf
 from scanner.knowledge.loader import Place, convert, files, read_yaml, undisturbed
 from scanner.model import Grade, Reading
 from scanner.resources import data_dir
@@ -110,11 +111,12 @@ def load(folders: Sequence[Path]) -> tuple[Fingerprint, ...]:
     Raises `RulesProblem` that names file, entry, key and reason.
     """
     found: dict[str, Fingerprint] = {}
-    ours = data_dir("rules")
+    # Checked before they shipped, or before they were put there: their expressions may wait until they are tried.
+    ours = {data_dir("rules"), shelf.stored("rules")}
     for folder in folders:
         own: set[str] = set()
         for path in files(folder, "fingerprints"):
-            for fingerprint in _load_file(path, lazy=folder == ours):
+            for fingerprint in _load_file(path, lazy=folder in ours):
                 if fingerprint.id in own:
                     raise RulesProblem(f"{path}: entry {fingerprint.id!r}: id: stands twice in this rule folder")
                 own.add(fingerprint.id)

@@ -15,7 +15,7 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from scanner.knowledge.loader import Place, convert, read_yaml
 from scanner.values import normal_mac
 
 MAGIC = b"LVOUI\x01\x00\x00"
+AGAIN = "build it again with `lanveto oui update` (or `python oui/build.py` in a checkout)"
 HEADER = struct.Struct("<8s4I")
 BITS = (36, 28, 24)
 """Longest first: the order of a lookup."""
@@ -76,21 +77,21 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 class Registry:
     """Lookups in one packed file."""
 
-    def __init__(self, path: Path, overrides: Path | None = None) -> None:
-        """Raises `RulesProblem` where the file is missing or damaged."""
+    def __init__(self, path: Path, *overrides: Path) -> None:
+        """`overrides`: files of them, later ones on top. Raises `RulesProblem` where a file is missing or damaged."""
         self.path = path
         try:
             with path.open("rb") as file:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
-            raise RulesProblem(f"{path}: the registry cannot be read: {error}; run `python oui/build.py`") from error
+            raise RulesProblem(f"{path}: the registry cannot be read: {error}; {AGAIN}") from error
         try:
             magic, n24, n28, n36, names = HEADER.unpack_from(data)
         except struct.error as error:
             raise RulesProblem(f"{path}: is no registry file") from error
         size = HEADER.size + 8 * (n24 + n28) + 12 * n36 + names
         if magic != MAGIC or len(data) != size:
-            raise RulesProblem(f"{path}: is damaged or of another version; build it again with `python oui/build.py`")
+            raise RulesProblem(f"{path}: is damaged or of another version; {AGAIN}")
         view = memoryview(data)
         place = HEADER.size
         self._tables: dict[int, tuple[Sequence[int], Sequence[int]]] = {}
@@ -102,7 +103,7 @@ class Registry:
             place += 4 * count
             self._tables[bits] = (keys, offsets)
         self._names = view[place:]
-        self._overrides = _read_overrides(overrides) if overrides is not None else {}
+        self._overrides = {key: override for file in overrides for key, override in _read_overrides(file).items()}
 
     def __len__(self) -> int:
         return sum(len(keys) for keys, _ in self._tables.values())
@@ -148,6 +149,12 @@ class Registry:
         if names & PARENTS:
             return "not in the registry: its block is divided among many owners, and this part is nobody's"
         return "not in the registry"
+
+    def blocks(self) -> Iterator[tuple[str, str]]:
+        """Every registered prefix (upper-case hex digits) and its owner, overrides aside: what `pack` takes."""
+        for bits, (keys, _) in self._tables.items():
+            for key in keys:
+                yield f"{key:0{bits // 4}X}", self._find(bits, key) or ""
 
     def _find(self, bits: int, prefix: int) -> str | None:
         keys, offsets = self._tables[bits]
@@ -210,7 +217,7 @@ def about(folder: Path) -> About:
     try:
         return msgspec.json.decode(path.read_bytes(), type=About)
     except (OSError, msgspec.DecodeError) as error:
-        raise RulesProblem(f"{path}: {error}; run `python oui/build.py`") from error
+        raise RulesProblem(f"{path}: {error}; {AGAIN}") from error
 
 
 def digest(path: Path) -> str:

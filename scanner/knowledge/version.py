@@ -18,13 +18,18 @@ class _Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     as_of: datetime.date
 
 
+def dated(folder: Path) -> datetime.date:
+    """The day that the rules of a folder are as of. Raises `RulesProblem`."""
+    path = folder / "version.yaml"
+    return convert(read_yaml(path), _Version, Place(str(path))).as_of
+
+
 def read(folders: Sequence[Path], registry: Path) -> RulesVersion:
     """The version of these rule folders (the first one's `version.yaml` gives the date) and of the registry.
 
     The digest covers every YAML file below the folders, by its path inside them. Raises `RulesProblem`.
     """
-    path = folders[0] / "version.yaml"
-    stated = convert(read_yaml(path), _Version, Place(str(path)))
+    stated = dated(folders[0])
     whole = hashlib.sha256()
     for folder in folders:
         for file in sorted(folder.rglob("*.yaml")):
@@ -32,7 +37,7 @@ def read(folders: Sequence[Path], registry: Path) -> RulesVersion:
             whole.update(file.read_bytes() + b"\0")
     known = about(registry)
     return RulesVersion(
-        rules_as_of=stated.as_of.isoformat(),
+        rules_as_of=stated.isoformat(),
         rules_sha256=whole.hexdigest(),
         registry_as_of=known.as_of.isoformat(),
         registry_sha256=known.sha256,
