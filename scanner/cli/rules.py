@@ -1,7 +1,8 @@
-"""`lanveto rules`: validate, list, show and score what lanveto knows."""
+"""`lanveto rules`: validate, list, show, score, pack and update what lanveto knows."""
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import click
@@ -89,3 +90,62 @@ def eval_(files: tuple[Path, ...], overlays: tuple[Path, ...], heard_by: str | N
     result = evaluate.evaluate(pool, knowledge.load(overlays), heard_by=heard_by, leave_out=leave_out)
     click.echo(result.render())
     return 2 if problems else 0
+
+
+@command.command("update")
+@click.option(
+    "--from",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Rules as one .zip or .tar.gz, as `lanveto rules pack` writes it.",
+)
+@click.option("--sha256", metavar="HEX", help="The checksum FILE must have; else FILE.sha256 beside it is read.")
+@click.option("--reset", is_flag=True, help="Go back to the rules that came with lanveto.")
+def update(file: Path | None, sha256: str | None, reset: bool) -> int:
+    """Use newer rules from a file, without a network; they are checked first, and used only if all is well.
+
+    They are kept in your own data folder; the rules that came with lanveto stay as they are, and are used again as
+    soon as a newer lanveto brings newer ones.
+
+    \b
+    Examples:
+      lanveto rules update --from rules-2026-12-01.tar.gz
+      lanveto rules update --from rules-2026-12-01.zip --sha256 5f2c…
+      lanveto rules update --reset
+    """
+    from scanner.errors import UsageProblem
+    from scanner.knowledge import bundle, shelf
+
+    if reset:
+        if file is not None or sha256 is not None:
+            raise UsageProblem("rules update --reset: goes alone")
+        gone = shelf.remove("rules")
+        click.echo("the rules that came with lanveto are in use" + ("" if gone else " already"))
+        return 0
+    if file is None:
+        raise UsageProblem("rules update: name the file with --from FILE (or go back with --reset)")
+    done = bundle.install(file, datetime.datetime.now(tz=datetime.UTC).date(), sha256=sha256)
+    click.echo(f"the rules are now as of {done.as_of} (before: {done.before}), {done.files} files")
+    click.echo(f"  sha256 of {file.name}: {done.sha256}")
+    click.echo(f"  in {done.folder}")
+    return 0
+
+
+@command.command("pack")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR")
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
+def pack(folder: Path, target: Path) -> int:
+    """Write a folder of rules as one .zip or .tar.gz for `lanveto rules update`, with FILE.sha256 beside it.
+
+    DIR holds all rules (`version.yaml`, `fingerprints/`, `vendors/`, …); they must pass `lanveto rules check`.
+
+    \b
+    Example:
+      lanveto rules pack rules rules-2026-12-01.tar.gz
+    """
+    from scanner.knowledge import bundle
+
+    found = bundle.pack(folder, target)
+    click.echo(f"{found}  {target}")
+    return 0

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import datetime
+import shutil
 from pathlib import Path
 
 import pytest
 
 from scanner.cli import main
+from scanner.knowledge import bundle, shelf
+from scanner.resources import data_dir
 
 
 def test_everything_that_ships_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,3 +62,38 @@ def test_lists(what: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_eval_scores_a_file(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["rules", "eval", str(root / "tests" / "corpus" / "dahua.yaml")]) == 0
     assert "recall" in capsys.readouterr().out.lower()
+
+
+def test_rules_are_packed_carried_used_and_put_back(
+    root: Path, own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer, ours = tmp_path / "newer", tmp_path / "ours"
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    for folder, day in ((newer, today), (ours, today - datetime.timedelta(days=1))):
+        shutil.copytree(root / "rules", folder)
+        (folder / "version.yaml").write_text(f"as_of: {day}\n")
+    (newer / "brands" / "mine.yaml").write_text("brands: [{id: mine-of-today, names: [Mine Of Today]}]\n")
+    for room in (shelf, bundle):
+        monkeypatch.setattr(room, "data_dir", lambda name: ours if name == "rules" else data_dir(name))
+    archive = str(tmp_path / "rules.zip")
+    assert main.run(["rules", "pack", str(newer), archive]) == 0
+    assert main.run(["rules", "update", "--from", archive]) == 0
+    assert f"as of {today}" in capsys.readouterr().out
+    assert main.run(["rules", "show", "mine-of-today"]) == 0
+    assert main.run(["rules", "update", "--reset"]) == 0
+    assert main.run(["rules", "show", "mine-of-today"]) == 2
+    assert not list(own_data.glob(".rules-*"))
+
+
+def test_an_update_that_cannot_be_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = tmp_path / "rules.zip"
+    broken.write_bytes(b"PK")
+    for arguments in (
+        [],
+        ["--from", str(tmp_path / "nowhere.zip")],
+        ["--from", str(broken)],
+        ["--from", str(broken), "--sha256", "0" * 64],
+        ["--reset", "--sha256", "0" * 64],
+    ):
+        assert main.run(["rules", "update", *arguments]) == 2
+        assert capsys.readouterr().err.startswith("lanveto: ")
