@@ -17,7 +17,7 @@ import yaml
 from scanner import channels, documents
 from scanner.errors import InputProblem
 from scanner.model import Observation, Recording, Source, Truth
-from scanner.values import normal_mac
+from scanner.values import file_name, normal_mac
 
 FORMAT = 1
 """The only version of the mapping form `{format: 1, recordings: [...]}`."""
@@ -58,7 +58,7 @@ def load(path: Path) -> Loaded:
 
     Raises `InputProblem` where the file itself cannot be read (missing, not UTF-8, not YAML at all).
     """
-    return parse(_text(path), str(path), json_lines=True if path.suffix in {".jsonl", ".ndjson"} else None)
+    return parse(_text(path), file_name(path), json_lines=True if path.suffix in {".jsonl", ".ndjson"} else None)
 
 
 def parse(text: str, name: str, *, json_lines: bool | None = None) -> Loaded:
@@ -87,7 +87,7 @@ def parse(text: str, name: str, *, json_lines: bool | None = None) -> Loaded:
 def _text(path: Path) -> str:
     import sys
 
-    name = str(path)
+    name = file_name(path)
     try:
         if name == "-":
             if sys.stdin is None:

@@ -6,7 +6,9 @@ import re
 from binascii import unhexlify
 
 _MAC = re.compile(r"^[0-9a-f]{12}$")
-_UNTIDY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_UNTIDY = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def from_bytes(data: bytes) -> str:
@@ -49,8 +51,21 @@ def normal_mac(text: str) -> str | None:
     return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
 
 
+def file_name(path: object) -> str:
+    """A path as text that every encoder takes: bytes that are not UTF-8 are shown as escapes."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def escaped_json(text: str) -> str:
+    """JSON with the same meaning that a terminal does not obey: control and bidirectional characters as `\\u....`."""
+    return _UNTIDY.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+
+
 def one_line(text: str, width: int = 120) -> str:
     """`text` on one line, safe to print: control, bidirectional and zero-width characters are shown as escapes."""
-    flat = re.sub(r"\s*[\r\n\t]+\s*", " ", text)
+    # What will not be shown is not looked at: a device may send megabytes of blanks.
+    first, *rest = re.split(r"[\r\n\t]+", text[: 8 * width])
+    flat = " ".join([first.rstrip() if rest else first, *(part.strip() for part in rest)])
     safe = _UNTIDY.sub(lambda m: f"\\x{ord(m[0]):02x}" if ord(m[0]) < 256 else f"\\u{ord(m[0]):04x}", flat)
-    return safe if len(safe) <= width else safe[: width - 1] + "…"
+    cut = len(text) > 8 * width or len(safe) > width
+    return safe[: width - 1] + "…" if cut else safe

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.values import from_bytes, normal_mac, one_line, to_bytes, to_text
+from scanner.values import escaped_json, file_name, from_bytes, normal_mac, one_line, to_bytes, to_text
 
 
 @given(st.binary(max_size=300))
@@ -39,3 +42,24 @@ def test_one_line_is_safe_to_print(text: str) -> None:
 
 def test_terminal_escapes_are_shown_not_run() -> None:
     assert one_line("\x1b[2Jgone\u202e") == "\\x1b[2Jgone\\u202e"
+    assert one_line("a\udcff") == "a\\udcff"
+    assert one_line("  indented \r\n\t next") == "  indented next"
+
+
+def test_megabytes_cost_nothing_to_show() -> None:
+    began = time.monotonic()
+    for text in (" " * 3_000_000, "\r\n" * 1_000_000, "\t " * 1_000_000, "x" * 3_000_000):
+        assert len(one_line(text, 2000)) <= 2000
+    assert one_line("x" * 3_000_000, 10) == "x" * 9 + "…"
+    assert time.monotonic() - began < 1
+
+
+@given(st.text(max_size=200))
+def test_escaped_json_means_the_same(text: str) -> None:
+    encoded = escaped_json(json.dumps(text, ensure_ascii=False))
+    assert json.loads(encoded) == text
+    assert not set(encoded) & set("\x1b\x9b\u202e\u200b")
+
+
+def test_any_file_name_can_be_said() -> None:
+    assert file_name("a\udcff/ü") == "a\\udcff/ü"

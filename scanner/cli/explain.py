@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "--from",
     "files",
     multiple=True,
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=options.RECORDING,
     metavar="FILE",
     help="Recordings to look in (repeatable); default: the last scan.",
 )
@@ -52,7 +52,7 @@ def command(
             loaded = recordings.load(file)
             pool += loaded.recordings
             for problem in loaded.problems:
-                click.echo(f"lanveto: {problem}", err=True)
+                options.complain(str(problem))
     else:
         pool += state.load_last()
     hits = find(pool, key)
@@ -84,7 +84,7 @@ def story(device: Device, rules: Knowledge, profiles: Sequence[str]) -> Iterable
     from scanner.values import one_line, to_text
 
     identity, recording = device.identity, device.recording
-    yield f"{recording.id}  {recording.ip or ''}  {recording.mac or ''}".rstrip()
+    yield one_line(f"{recording.id}  {recording.ip or ''}  {recording.mac or ''}".rstrip(), 200)
     yield ""
     yield "Who made it"
     if identity.manufacturer and identity.level is not Level.UNKNOWN:

@@ -13,7 +13,7 @@ from scanner.cli import options
 
 
 @click.command("identify")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=options.RECORDING, metavar="FILE...")
 @options.profile
 @options.rules
 @options.as_of
@@ -44,6 +44,7 @@ def command(
     from scanner.errors import InputProblem
     from scanner.model import Recording, Scan
     from scanner.recordings import load
+    from scanner.values import file_name
 
     renderer = report.get(format_)
     wanted = options.actions(fail_on, profiles)
@@ -66,7 +67,7 @@ def command(
         id=str(uuid.uuid4()),
         started=started,
         finished=datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        targets=tuple(str(file) for file in files),
+        targets=tuple(file_name(file) for file in files),
         profiles=profiles,
         law_as_of=day.isoformat(),
         version=scanner.__version__,
@@ -77,7 +78,7 @@ def command(
     result = assess.report(scan, devices, cover, known)
     options.emit(renderer.render(result), output)
     for problem_text in problems:
-        click.echo(f"lanveto: {problem_text}", err=True)
+        options.complain(problem_text)
     if problems:
         return 2
     return 1 if options.failed(result, wanted) else 0

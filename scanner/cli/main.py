@@ -6,6 +6,8 @@ input; 3 the scan could not be completed; 70 internal error; 130 interrupted.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import pkgutil
 import sys
@@ -16,8 +18,12 @@ import click
 
 import scanner
 from scanner.errors import LanvetoError
+from scanner.values import one_line
 
 EXIT_OK, EXIT_FINDINGS, EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERNAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 70, 130
+
+MAX_SENTENCE = 2000
+"""Characters of one message to a person."""
 
 _ROOMS = frozenset({"main", "options", "progress"})  # files here that are not commands
 
@@ -83,17 +89,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """The exit code of one command line."""
+    _reserve()
     try:
         code = cli.main(args=None if argv is None else list(argv), prog_name="lanveto", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code if isinstance(code, int) else EXIT_OK
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.exceptions.Abort:
         return EXIT_INTERRUPTED
     except click.ClickException as error:
-        error.show()
-        return EXIT_USAGE
+        shown = io.StringIO()
+        error.show(shown)
+        return _say(shown.getvalue(), EXIT_USAGE)
     except LanvetoError as error:
         return _say(f"lanveto: {error}", error.exit_code)
     except KeyboardInterrupt:
@@ -130,8 +139,17 @@ def _place(error: BaseException) -> str:
 
 
 def _say(text: str, code: int) -> int:
-    click.echo(text, err=True)
+    """Tell a person, where anybody listens; file names and entries may hold what a terminal obeys."""
+    with contextlib.suppress(OSError):
+        click.echo("\n".join(one_line(line, MAX_SENTENCE) for line in text.rstrip("\n").split("\n")), err=True)
     return code
+
+
+def _reserve() -> None:
+    """Keep the numbers of closed standard streams from becoming those of files and sockets that we open."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(handle)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,8 +12,12 @@ import click
 
 from scanner.errors import UsageProblem
 from scanner.model import Action, Report
+from scanner.values import one_line
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+RECORDING = click.Path(readable=False, path_type=Path, allow_dash=True)
+"""A file of recordings: opened later, so that one that cannot be read does not stop the others."""
 
 
 def profile(command: F) -> F:
@@ -35,8 +40,18 @@ def rules(command: F) -> F:
         multiple=True,
         metavar="DIR",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
+        callback=_overlays,
         help="A folder of your own rules, laid over ours (repeatable).",
     )(command)
+
+
+def _overlays(_context: click.Context, _option: click.Parameter, folders: tuple[Path, ...]) -> tuple[Path, ...]:
+    if folders:
+        from scanner.knowledge.loader import check_overlay
+
+        for folder in folders:
+            check_overlay(folder)
+    return folders
 
 
 def as_of(command: F) -> F:
@@ -52,7 +67,7 @@ def output(command: F) -> F:
         "--output",
         "-o",
         metavar="FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=click.Path(dir_okay=False, readable=False, path_type=Path),
         help="Write the result here instead of standard output.",
     )(command)
 
@@ -71,9 +86,12 @@ def day(text: str | None) -> datetime.date:
     if text is None:
         return datetime.datetime.now(tz=datetime.UTC).date()
     try:
-        return datetime.date.fromisoformat(text)
+        found = datetime.date.fromisoformat(text)
     except ValueError as error:
         raise UsageProblem(f"--as-of {text}: is no date; write it as 2026-11-24") from error
+    if found.isoformat() != text:  # a week, or digits without hyphens
+        raise UsageProblem(f"--as-of {text}: write it as {found.isoformat()}")
+    return found
 
 
 def actions(text: str | None, profiles: Sequence[str]) -> frozenset[Action]:
@@ -120,16 +138,36 @@ def writable(path: Path | None) -> None:
 def emit(text: str, path: Path | None) -> None:
     """Write a result to a file (whole or not at all) or to standard output. Raises `UsageProblem`."""
     if path is None:
-        click.echo(text, nl=not text.endswith("\n"))
-        return
-    if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
-        with path.open("w", encoding="utf-8") as stream:
-            stream.write(text)
+        _print(text)
         return
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
+        if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
+            with path.open("w", encoding="utf-8", errors="surrogateescape") as stream:
+                stream.write(text)
+            return
+        part.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", errors="surrogateescape")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise UsageProblem(f"--output {path}: cannot be written: {error.strerror or error}") from error
+
+
+def _print(text: str) -> None:
+    """Write to standard output. A reader that has left (`| head`) is no failure."""
+    import os
+    import sys
+
+    try:
+        click.echo(text, nl=not text.endswith("\n"))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise UsageProblem(f"standard output: cannot be written: {error.strerror or error}") from error
+
+
+def complain(text: str) -> None:
+    """One message on standard error, safe to print: it may quote what a hostile file or device says."""
+    with contextlib.suppress(OSError):
+        click.echo("lanveto: " + one_line(text, 2000), err=True)

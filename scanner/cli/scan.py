@@ -88,18 +88,34 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
         line_.clear()
     problem = state.save_last([device.recording for device in result.devices])
     if problem:
-        click.echo(f"lanveto: this scan is not remembered for `lanveto explain`: {problem}", err=True)
-    options.emit(renderer.render(result), given["output"])
+        options.complain(f"this scan is not remembered for `lanveto explain`: {problem}")
+    written = _write(renderer.render(result), given["output"])
     for failure in result.scan.failures:
-        click.echo(f"lanveto: not completed: {failure}", err=True)
+        options.complain(f"not completed: {failure}")
     published = _publish(result, broker)
-    return _code(result, published=published, found=options.failed(result, wanted))
+    return _code(result, done=written and published, found=options.failed(result, wanted))
 
 
-def _code(result: Report, *, published: bool, found: bool) -> int:
+def _write(text: str, path: Path | None) -> bool:
+    """Whether the report stands where it was wanted; elsewhere it goes to standard output, so that no scan is lost."""
+    from scanner.errors import UsageProblem
+
+    try:
+        options.emit(text, path)
+    except UsageProblem as problem:
+        if path is None:
+            options.complain(f"{problem}; `lanveto explain` still knows this scan")
+            return False
+        options.complain(f"{problem}; the report goes to standard output instead")
+        _write(text, None)
+        return False
+    return True
+
+
+def _code(result: Report, *, done: bool, found: bool) -> int:
     if result.scan.interrupted:
         return 130
-    if result.scan.failures or not published:
+    if result.scan.failures or not done:
         return 3
     return 1 if found else 0
 
@@ -200,7 +216,7 @@ def _publish(result: Report, broker: Broker | None) -> bool:
     try:
         asyncio.run(mqtt.publish(result, broker))
     except ScanIncomplete as problem:
-        click.echo(f"lanveto: {problem}", err=True)
+        options.complain(str(problem))
         return False
     return True
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scanner.cli import options
+
 if TYPE_CHECKING:
     from scanner.model import Recording
     from scanner.simulate.device import Violation
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("simulate")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=options.RECORDING, metavar="FILE...")
 @click.option("--lab", is_flag=True, help="A network segment in namespaces: each device with its own MAC and IP.")
 @click.option("--bind", metavar="NET", help="Loopback addresses of this network (default: 127.64.0.0/16).")
 @click.option("--network", metavar="NET", help="With --lab: the segment's addresses (default: 10.77.0.0/16).")
@@ -60,7 +62,7 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
     finally:
         simulation.close()
     for problem in problems:
-        click.echo(f"lanveto: {problem}", err=True)
+        options.complain(problem)
     return 1 if violations else 2 if problems else 0
 
 

@@ -17,6 +17,8 @@ from scanner.errors import RulesProblem
 
 T = TypeVar("T")
 
+FOLDERS = ("brands", "fingerprints", "policies", "vendors")
+"""What a folder of rules may hold, beside `profiles.yaml`."""
 MAX_FILE = 16 * 1024 * 1024
 
 
@@ -36,6 +38,15 @@ class Place:
 def files(folder: Path, name: str) -> list[Path]:
     """The rule files `folder/name/*.yaml` in order of name; an empty list where the folder is not there."""
     return sorted((folder / name).glob("*.yaml"))
+
+
+def check_overlay(folder: Path) -> None:
+    """A folder of the user's own rules that would change nothing is a mistake. Raises `RulesProblem`."""
+    parts = [folder / name for name in FOLDERS if (folder / name).is_dir()]
+    if not parts and not (folder / "profiles.yaml").is_file():
+        raise RulesProblem(f"{folder}: holds none of {', '.join(f'{n}/' for n in FOLDERS)} and profiles.yaml")
+    for other in (path for part in parts for path in sorted(part.iterdir()) if path.suffix in {".yml", ".json"}):
+        raise RulesProblem(f"{other}: is not read: rules end in .yaml")
 
 
 @contextlib.contextmanager

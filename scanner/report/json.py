@@ -8,6 +8,7 @@ import msgspec
 
 from scanner.model import Coverage, Report, RulesVersion, Scan
 from scanner.report.jsonl import DeviceObject, device_object
+from scanner.values import escaped_json
 
 SCHEMA_VERSION = 1
 """Grows when a field changes its meaning or goes; a new field does not change it."""
@@ -37,7 +38,7 @@ class Json:
             rules=report.rules_version,
             devices=tuple(device_object(device) for device in report.devices),
         )
-        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+        return escaped_json(msgspec.json.format(msgspec.json.encode(document), indent=2).decode()) + "\n"
 
 
 def schema() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from scanner.model import Action, Device, Effect, Grade, Level, Match, Report, Verdict
+from scanner.values import escaped_json
 
 MAX_VALUE = 4096
 """Characters of one evidence value; longer ones are cut and marked."""
@@ -121,7 +122,7 @@ def _evidence(match: Match) -> list[Evidence]:
 
 def line(device: Device) -> str:
     """One device as one line of JSON, without the line end."""
-    return msgspec.json.encode(device_object(device)).decode()
+    return escaped_json(msgspec.json.encode(device_object(device)).decode())
 
 
 class JsonLines:

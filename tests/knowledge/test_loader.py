@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from scanner.errors import RulesProblem
-from scanner.knowledge.loader import MAX_FILE, Place, convert, files, read_yaml, undisturbed
+from scanner.knowledge.loader import MAX_FILE, Place, check_overlay, convert, files, read_yaml, undisturbed
 
 
 class Thing(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,3 +87,13 @@ def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path) -> None:
             read_yaml(broken)
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+def test_an_overlay_that_changes_nothing_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(RulesProblem, match="holds none of brands/"):
+        check_overlay(tmp_path)
+    (tmp_path / "brands").mkdir()
+    check_overlay(tmp_path)
+    (tmp_path / "brands" / "x.yml").touch()
+    with pytest.raises(RulesProblem, match=r"end in \.yaml"):
+        check_overlay(tmp_path)
