@@ -114,7 +114,10 @@ class Ear:
                 (socket.inet_ntoa(_PACKED.unpack(value)[2]) for _, kind, value in ancillary if kind == PKTINFO), ""
             )
             for device in self._called(target):
-                self._hear(device, data, source)
+                try:
+                    self._hear(device, data, source)
+                except Exception as error:  # noqa: BLE001 - a defect of one protocol silences one device
+                    self._watch.failed(device, self._number, Transport.UDP, error, data)
 
     def _called(self, target: str) -> Sequence[Simulated]:
         """Who is meant: the owner of an address, the members of a group, or everybody."""

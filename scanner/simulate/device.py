@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
@@ -171,14 +171,13 @@ def stated_mac(recording: Recording) -> str | None:
     return None
 
 
-def local_mac(name: str, taken: Iterable[str] = ()) -> str:
+def local_mac(name: str, taken: Container[str] = ()) -> str:
     """A hardware address with the local bit set that is not taken; the same for the same name."""
-    known = set(taken)
     turn = 0
     while True:
         digest = hashlib.sha256(f"{name}/{turn}".encode()).digest()
         mac = bytes([digest[0] & 0xFC | 0x02, *digest[1:6]]).hex(":")
-        if mac not in known:
+        if mac not in taken:
             return mac
         turn += 1
 

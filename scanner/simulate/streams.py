@@ -108,9 +108,17 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take requests apart and answer them in order."""
-        port = self._port
-        if port is None or self._closing:
+        if self._device is None or self._closing:
             return
+        try:
+            self._take(data)
+        except Exception as error:  # noqa: BLE001 - a defect of one protocol ends one connection, and fails the test
+            self._streams.watch.failed(self._device, self._number, Transport.TCP, error, data)
+            self.drop()
+
+    def _take(self, data: bytes) -> None:
+        port = self._port
+        assert port is not None
         if self._fresh:
             self._fresh = False
             if port.tls and data[0] == HANDSHAKE and not self._misbehaves():

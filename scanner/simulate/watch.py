@@ -11,8 +11,8 @@ from scanner.protocols.base import Protocol
 from scanner.simulate.device import Port, Simulated, Violation, looked_at_only
 from scanner.values import from_bytes, one_line
 
-SECOND = 0.9
-"""The second in which requests are counted, a little short: on their way, packets bunch."""
+SECOND = 0.7
+"""The second in which requests are counted, a little short: on their way, and on a busy machine, they bunch."""
 MAX_PER_DEVICE = 50
 """Violations of one device that are told; a flood says nothing new."""
 
@@ -63,6 +63,11 @@ class Watch:
         times.append(now)
         if len(times) > self._requests and now - times[0] < SECOND:
             self.tell(device, port.number, port.transport, f"more than {self._requests} requests within a second")
+
+    def failed(self, device: Simulated, port: int, transport: Transport, error: Exception, request: bytes) -> None:
+        """A protocol broke on a request: no violation of the scanner's, but no test may pass over it."""
+        reason = f"the simulated device failed: {type(error).__name__}: {error}"
+        self.tell(device, port, transport, reason, request)
 
     def tell(self, device: Simulated, port: int, transport: Transport, reason: str, request: bytes = b"") -> None:
         """Report one violation, within bounds."""

@@ -23,6 +23,8 @@ class Calls(Protocol):
         return [Service(Transport.UDP, 3702, groups=(GROUP,))]
 
     def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
+        if request == b"break":
+            raise ValueError("broken")
         if request == b"group":
             return Reply(device.id.encode(), group=GROUP)
         return Reply(device.id.encode(), more=(b"and more",)) if request != b"login" else None
@@ -110,6 +112,15 @@ def test_a_forbidden_datagram_is_a_violation() -> None:
         assert await heard(client) == []
 
     assert [v.reason for v in serve(use, *devices(None))] == ["no logins"]
+
+
+def test_a_protocol_that_breaks_is_told_and_the_rest_goes_on() -> None:
+    async def use(real: dict[str, int], client: socket.socket) -> None:
+        client.sendto(b"break", ("127.64.0.1", real["127.64.0.1"]))
+        client.sendto(b"hello", ("127.64.0.1", real["127.64.0.1"]))
+        assert [data for data, _ in await heard(client)] == [b"dev1", b"and more"]
+
+    assert [v.reason for v in serve(use, *devices(None))] == ["the simulated device failed: ValueError: broken"]
 
 
 def test_broken_devices_are_broken_in_datagrams_too() -> None:

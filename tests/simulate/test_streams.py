@@ -30,6 +30,8 @@ class Lines(Protocol):
         return data.find(b"\n") + 1
 
     def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
+        if request == b"break\n":
+            raise ValueError("broken")
         if request == b"who\n":
             return Reply(device.id.encode() + b"\n")
         return Reply(b"bye\n", close=True) if request == b"end\n" else None
@@ -161,6 +163,15 @@ def test_one_connection_after_the_other_is_none() -> None:
         await asyncio.sleep(0.2)
 
     assert serve(use, device()) == []
+
+
+def test_a_protocol_that_breaks_ends_one_connection_and_is_told() -> None:
+    async def use(real: int) -> None:
+        with pytest.raises(ConnectionError):
+            await dialogue(real, b"break\n")
+        assert await dialogue(real, b"end\n") == b"bye\n"
+
+    assert [v.reason for v in serve(use, device())] == ["the simulated device failed: ValueError: broken"]
 
 
 def test_an_open_port_without_a_speaker_keeps_still() -> None:

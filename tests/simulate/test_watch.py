@@ -87,6 +87,7 @@ def test_connections_and_requests_have_a_ceiling(device: Simulated) -> None:
     watch.crowd(device, 80, 3)
     watch.asked(device, tcp(device, 80), b"x", 6.0)
     watch.asked(device, tcp(device, 80), b"x", 6.01)
+    watch.asked(device, tcp(device, 80), b"x", 6.02)
 
     assert [v.reason[:11] for v in found] == ["3 connectio", "more than 5"]
 

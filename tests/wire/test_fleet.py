@@ -100,6 +100,21 @@ def test_as_an_ordinary_user_on_loopback(
     assert compare.wrong(report, places) == []
 
 
+def test_as_an_ordinary_user_on_loopback_with_real_ports(
+    somebody: Any, fleet: tuple[Recording, ...], compare: Any
+) -> None:
+    """In a namespace of their own even an ordinary user may open port 80."""
+    innocent = [file for file in FILES if file.endswith("innocent.yaml")]
+    with somebody.simulate(*innocent, "--bind", "127.79.0.0/26") as ready:
+        report, _ = somebody.scan("127.79.0.0/26", enter=ready["enter"])
+
+    assert ready["port_map"] is None
+    speaking = {r.id for r in fleet if _over_tcp(r)}
+    places = {device["id"]: (device["ip"], None) for device in ready["devices"] if device["id"] in speaking}
+    assert len(places) > 10
+    assert compare.wrong(report, places) == []
+
+
 def _over_tcp(recording: Recording) -> bool:
     """On loopback only an open port shows that somebody is there."""
     kinds = {transport for transport, _ in open_ports(recording, list(protocols().values()))}
