@@ -217,7 +217,7 @@ def compare(fleet: tuple[Recording, ...], rules: Knowledge) -> Comparison:
 
 
 SNIFF = """
-import socket, sys
+import socket, sys, time
 sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
 sock.bind(("s0", 3))
@@ -229,7 +229,7 @@ while True:
         continue
     kind = frame[12:14].hex()
     target = socket.inet_ntoa(frame[38:42] if kind == "0806" else frame[30:34]) if kind in ("0806", "0800") else "-"
-    print(kind, frame[:6].hex(":"), target, flush=True)
+    print(kind, frame[:6].hex(":"), target, time.monotonic(), flush=True)
 """
 
 
@@ -238,6 +238,8 @@ class Capture:
     """Frames that the scanner sent: (ether type, destination MAC, target address)."""
 
     frames: list[tuple[str, str, str]] = field(default_factory=list)
+    last: float = 0.0
+    """When the last one was sent, by the monotonic clock."""
 
 
 @pytest.fixture
@@ -256,7 +258,8 @@ def capture() -> Callable[[Sequence[str]], Any]:
             time.sleep(0.3)
             process.terminate()
             for line in process.communicate()[0].splitlines():
-                kind, mac, target = line.split()
+                kind, mac, target, moment = line.split()
                 caught.frames.append((kind, mac, target))
+                caught.last = float(moment)
 
     return listen

@@ -72,19 +72,20 @@ def test_a_dry_run_sends_nothing(few: Lab, me: Any, capture: Any) -> None:
     assert [frame for frame in caught.frames if not frame[2].startswith("224.")] == []
 
 
-def test_ctrl_c_ends_it_within_a_second_with_what_is_known(few: Lab, me: Any) -> None:
-    process = me.start(
-        "scan", NETWORK, "--profile", "us-federal-contractor", "--format", "json", "--rate", "20", enter=few.ready.enter
-    )
-    time.sleep(5)
-    assert process.poll() is None
-    asked = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
-    took = time.monotonic() - asked
+def test_ctrl_c_ends_it_within_a_second_with_what_is_known(few: Lab, me: Any, capture: Any) -> None:
+    words = ("scan", NETWORK, "--profile", "us-federal-contractor", "--format", "json", "--rate", "20")
+    with capture(few.ready.enter) as caught:
+        process = me.start(*words, enter=few.ready.enter)
+        time.sleep(5)
+        assert process.poll() is None
+        asked = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+        took = time.monotonic() - asked
 
     assert process.returncode == 130, err
-    assert took < 1.5
+    assert asked - 1 < caught.last < asked + 1
+    assert took < 3  # the report is judged and written after that; other tests share the machine
     report = json.loads(out)
     assert report["scan"]["interrupted"] is True
     assert 0 < len(report["devices"]) <= len(SOME)
