@@ -57,8 +57,10 @@ print(json.dumps(taken))
 LOOKING = """
 import json, sys, time
 macs = json.load(sys.stdin)
+start = time.perf_counter()
+{modules}
 began = time.perf_counter()
-{load}
+{table}
 loaded = time.perf_counter()
 found = 0
 for mac in macs:
@@ -67,21 +69,25 @@ for mac in macs:
     except Exception:
         pass
 done = time.perf_counter()
-print(json.dumps([1000 * (loaded - began), 1000 * (done - loaded), found]))
+print(json.dumps([1000 * (began - start), 1000 * (loaded - began), 1000 * (done - loaded), found]))
 """
 TABLES = {
     "lanveto": (
-        "from scanner import knowledge; registry = knowledge.load().registry",
-        "registry.lookup(mac)",
+        "from scanner import knowledge; from scanner.knowledge import registry",
+        "table = knowledge.load().registry",
+        "table.lookup(mac)",
     ),
     "mac_vendor_lookup": (
-        "from mac_vendor_lookup import MacLookup; peer = MacLookup(); peer.load_vendors()",
-        "peer.lookup(mac)",
+        "from mac_vendor_lookup import MacLookup",
+        "table = MacLookup(); table.load_vendors()",
+        "table.lookup(mac)",
     ),
-    "netaddr": ("import netaddr", "netaddr.EUI(mac).oui.registration().org"),
-    "scapy": ("from scapy.data import MANUFDB", "MANUFDB.lookup(mac)[1] != mac"),
+    "netaddr": ("", "import netaddr", "netaddr.EUI(mac).oui.registration().org"),
+    "scapy": ("", "from scapy.data import MANUFDB", "MANUFDB.lookup(mac)[1] != mac"),
 }
-"""Name → how it loads its table, and how one address is looked up (true: it names an owner)."""
+"""Name → what is imported, how its table is loaded, and how one address is looked up (true: it names an owner).
+
+The tables of netaddr and scapy load with their modules and cannot be told from them."""
 
 
 def fleet(count: int, length: int) -> list[Recording]:
@@ -143,25 +149,28 @@ def measure_oui() -> None:
     """Load and 1,000 lookups of every table that is installed, in turns; ratios against ours."""
     macs = json.dumps(addresses(1000))
     present = [name for name in TABLES if name == "lanveto" or find_spec(name) is not None]
-    runs: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
+    runs: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     for _ in range(RUNS):
         for name in present:
-            load_, look = TABLES[name]
-            runs[name].append(json.loads(_fresh(LOOKING.format(load=load_, look=look), stdin=macs)))
+            modules, table, look = TABLES[name]
+            runs[name].append(json.loads(_fresh(LOOKING.format(modules=modules, table=table, look=look), stdin=macs)))
     ours = _middle(runs["lanveto"])
-    print(f"registry: import and load, and 1,000 lookups (middle of {RUNS} fresh processes, in turns)")
+    print(f"registry (middle of {RUNS} fresh processes, in turns, ms)")
+    print(f"  {'':18}{'import':>8}{'load':>8}{'1,000 lookups':>15}{'load + lookups':>16}{'all':>8}   found")
     for name in present:
-        loading, looking = _middle(runs[name])
-        ratio = (loading + looking) / sum(ours)
+        modules_, loading, looking = _middle(runs[name])
+        ratio = (loading + looking) / (ours[1] + ours[2])
+        whole, found = (modules_ + loading + looking) / sum(ours), runs[name][0][3]
         print(
-            f"  {name:18}{loading:8.1f} ms +{looking:8.1f} ms   {ratio:5.1f} x ours, found {runs[name][0][2]} of 1,000"
+            f"  {name:18}{modules_:8.1f}{loading:8.1f}{looking:15.1f}{ratio:13.1f} x {whole:7.1f} x {found:7}"
         )
     for name in sorted(TABLES.keys() - set(present)):
         print(f"  {name}: not installed")
 
 
-def _middle(runs: list[tuple[float, float, int]]) -> tuple[float, float]:
-    return statistics.median(run[0] for run in runs), statistics.median(run[1] for run in runs)
+def _middle(runs: list[tuple[float, ...]]) -> tuple[float, float, float]:
+    first, second, third = (statistics.median(run[column] for run in runs) for column in range(3))
+    return first, second, third
 
 
 def addresses(count: int) -> list[str]:
