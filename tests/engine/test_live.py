@@ -106,11 +106,11 @@ class Fleet:
         self.now: dict[str, int] = {}
         self.most: dict[str, int] = {}
         self.asked: dict[str, int] = {}
-        self._loop = asyncio.new_event_loop()
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
         assert self._up.wait(5)
         return self
@@ -120,10 +120,12 @@ class Fleet:
         self._thread.join(5)
 
     def _run(self) -> None:
-        self._loop.run_until_complete(self._start())
-        self._loop.run_forever()
-        self._loop.run_until_complete(self._stop())
-        self._loop.close()
+        try:
+            self._loop.run_until_complete(self._start())
+            self._loop.run_forever()
+            self._loop.run_until_complete(self._stop())
+        finally:
+            self._loop.close()
 
     async def _stop(self) -> None:
         for server in self.servers:
