@@ -46,9 +46,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_own_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Rules and registries that whoever runs the tests has fetched decide nothing here."""
+    """What whoever runs the tests has fetched or cached decides nothing here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from scanner import documents
 from scanner.errors import RulesProblem
+from scanner.knowledge import parsed
 
 T = TypeVar("T")
 
@@ -66,17 +67,23 @@ def read_yaml(path: Path) -> Any:
     try:
         if path.stat().st_size > MAX_FILE:
             raise RulesProblem(f"{path}: is larger than {MAX_FILE // 1024 // 1024} MiB")
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise RulesProblem(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise RulesProblem(f"{path}: is not UTF-8 text (byte {error.start})") from error
-    try:
-        with undisturbed():
+    with undisturbed():
+        document = parsed.get(content)
+        if document is not parsed.MISSING:
+            return document
+        try:
             node = documents.compose(text)
-            return None if node is None else documents.Builder().build(node)
-    except documents.YamlError as error:
-        raise RulesProblem(f"{path}: {error}") from error
+            document = None if node is None else documents.Builder().build(node)
+        except documents.YamlError as error:
+            raise RulesProblem(f"{path}: {error}") from error
+        parsed.keep(content, document)
+        return document
 
 
 def convert(raw: object, kind: type[T], place: Place) -> T:

@@ -1,0 +1,139 @@
+"""Parsed rule files, kept in the user's cache folder: reading their YAML is most of what a start takes.
+
+Kept under the SHA-256 of the file's content and of the code that reads it, so that nothing here can be out of date, and
+with a checksum of its own. Whatever is wrong with the folder or with what lies in it, the file itself is read: the
+cache is never needed. `$XDG_CACHE_HOME/lanveto/rules` (default `~/.cache/lanveto/rules`) may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from scanner import documents
+
+MISSING = object()
+"""What `get` returns where nothing is kept; a document may be None."""
+LEAST = 2_048
+"""Bytes of a file below which its YAML is read as soon as the cache."""
+MAX_KEPT = 4 * 1024 * 1024
+"""Bytes of one parsed file that is worth keeping."""
+MAX_FILES = 2_000
+"""Files in the folder, above which the older half goes: whoever writes rules makes a new one with each change."""
+DATE = 1
+"""Code of a date among the extension types of MessagePack, which would otherwise come back as a text."""
+DIGEST = 32
+
+
+def get(content: bytes) -> Any:
+    """The data that a file of this content holds, or `MISSING`."""
+    folder = _folder() if len(content) >= LEAST else None
+    if folder is None:
+        return MISSING
+    try:
+        kept = (folder / _key(content)).read_bytes()
+        if hashlib.sha256(kept[DIGEST:]).digest() != kept[:DIGEST]:
+            return MISSING
+        return _DECODER.decode(kept[DIGEST:])
+    except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        return MISSING
+
+
+def keep(content: bytes, document: Any) -> None:
+    """Remember what a file of this content holds, if it can be remembered; never raises."""
+    folder = _prepared() if len(content) >= LEAST else None
+    if folder is None:
+        return
+    try:
+        packed = msgspec.msgpack.encode(_packable(document))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return
+    if len(packed) > MAX_KEPT:
+        return
+    part = folder / f".{os.getpid()}.part"
+    with contextlib.suppress(OSError):
+        part.write_bytes(hashlib.sha256(packed).digest() + packed)
+        part.replace(folder / _key(content))
+
+
+def _packable(data: Any) -> Any:
+    """The same data as MessagePack gives it back; raises `TypeError` for what would come back as something else."""
+    if data is None or type(data) in {str, int, float, bool}:
+        return data
+    if type(data) is list:
+        return [_packable(item) for item in data]
+    if type(data) is dict:
+        if not all(type(key) is str for key in data):
+            raise TypeError("a key is no text")
+        return {key: _packable(value) for key, value in data.items()}
+    if type(data) is datetime.date:
+        return msgspec.msgpack.Ext(DATE, data.isoformat().encode())
+    raise TypeError(f"{type(data).__name__} is not kept")
+
+
+def _unpacked(code: int, data: memoryview) -> datetime.date:
+    if code != DATE:
+        raise ValueError("unknown extension type")
+    return datetime.date.fromisoformat(bytes(data).decode())
+
+
+_DECODER = msgspec.msgpack.Decoder(ext_hook=_unpacked)
+
+
+@functools.cache
+def _reader() -> bytes:
+    """What stands for the code that reads: another version may read the same file differently."""
+    return b"".join(hashlib.sha256(Path(file).read_bytes()).digest() for file in (documents.__file__, __file__))
+
+
+def _key(content: bytes) -> str:
+    return hashlib.sha256(_reader() + content).hexdigest()
+
+
+def _prepared() -> Path | None:
+    """The folder, made where it is missing."""
+    folder = _place()
+    if folder is not None and not folder.exists():
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    safe = _folder()
+    if safe is not None:
+        _sweep(safe)
+    return safe
+
+
+def _place() -> Path | None:
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        home = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # noqa: PTH117 - of a text, may be empty
+    except RuntimeError:  # an account without a home
+        return None
+    return home / "lanveto" / "rules"
+
+
+def _folder() -> Path | None:
+    """The folder, if it is there and nobody else can write to it."""
+    folder = _place()
+    try:
+        status = folder.stat() if folder is not None else None
+    except OSError:
+        return None
+    mine = status is not None and hasattr(os, "geteuid") and status.st_uid == os.geteuid()
+    return folder if status is not None and mine and not status.st_mode & 0o022 else None
+
+
+@functools.cache
+def _sweep(folder: Path) -> None:
+    """Once a process: the older half goes where there are too many."""
+    with contextlib.suppress(OSError):
+        files = list(folder.iterdir())
+        if len(files) > MAX_FILES:
+            for file in sorted(files, key=lambda path: path.stat().st_mtime)[: len(files) // 2]:
+                file.unlink(missing_ok=True)
