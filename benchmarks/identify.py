@@ -22,6 +22,7 @@ import random
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from importlib.util import find_spec
@@ -138,11 +139,17 @@ def _shares(devices: tuple[Device, ...]) -> str:
 
 def measure_rules() -> None:
     """The parts of the knowledge, each in the order a command needs them; the middle of several fresh processes."""
-    runs = [json.loads(_fresh(LOADING, *PARTS)) for _ in range(RUNS)]
-    middle = {part: statistics.median(run[part] for run in runs) for part in PARTS}
-    whole = sorted(sum(run[part] for part in RULES) for run in runs)
-    print(f"loading (middle of {RUNS} fresh processes, ms): " + ", ".join(f"{p} {t:.1f}" for p, t in middle.items()))
-    print(f"  all rules: {statistics.median(whole):.0f} ms (fastest {whole[0]:.0f}, slowest {whole[-1]:.0f})")
+    print(f"loading (middle of {RUNS} fresh processes, ms)")
+    with tempfile.TemporaryDirectory() as folder:
+        _fresh(LOADING, *PARTS, cache=folder)
+        for what, cache in (("parsed files kept", folder), ("nothing kept", os.devnull)):
+            runs = [json.loads(_fresh(LOADING, *PARTS, cache=cache)) for _ in range(RUNS)]
+            middle = {part: statistics.median(run[part] for run in runs) for part in PARTS}
+            whole = sorted(sum(run[part] for part in RULES) for run in runs)
+            print(
+                f"  {what}: all rules {statistics.median(whole):.0f} (fastest {whole[0]:.0f}, slowest {whole[-1]:.0f})"
+            )
+            print("    " + ", ".join(f"{part} {taken:.1f}" for part, taken in middle.items()))
 
 
 def measure_oui() -> None:
@@ -161,9 +168,7 @@ def measure_oui() -> None:
         modules_, loading, looking = _middle(runs[name])
         ratio = (loading + looking) / (ours[1] + ours[2])
         whole, found = (modules_ + loading + looking) / sum(ours), runs[name][0][3]
-        print(
-            f"  {name:18}{modules_:8.1f}{loading:8.1f}{looking:15.1f}{ratio:13.1f} x {whole:7.1f} x {found:7}"
-        )
+        print(f"  {name:18}{modules_:8.1f}{loading:8.1f}{looking:15.1f}{ratio:13.1f} x {whole:7.1f} x {found:7}")
     for name in sorted(TABLES.keys() - set(present)):
         print(f"  {name}: not installed")
 
@@ -181,9 +186,11 @@ def addresses(count: int) -> list[str]:
     return [":".join(text[i : i + 2] for i in range(0, 12, 2)).lower() for text in picked]
 
 
-def _fresh(code: str, *arguments: str, stdin: str | None = None) -> str:
+def _fresh(code: str, *arguments: str, stdin: str | None = None, cache: str | None = None) -> str:
+    """What code prints in a process of its own; `cache`: its cache folder (a device: it cannot have one)."""
+    own = {**os.environ, "XDG_CACHE_HOME": cache} if cache is not None else None
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], input=stdin, check=True, capture_output=True, text=True
+        [sys.executable, "-c", code, *arguments], input=stdin, check=True, capture_output=True, text=True, env=own
     ).stdout
 
 

@@ -42,8 +42,11 @@ class Knowledge:
     def matcher(self) -> Matcher:
         """The fingerprints, indexed by channel."""
         from scanner.identify.matcher import Matcher
+        from scanner.knowledge.loader import undisturbed
 
-        return Matcher(self.fingerprints)
+        fingerprints = self.fingerprints
+        with undisturbed():
+            return Matcher(fingerprints)
 
     @cached_property
     def software(self) -> frozenset[str]:

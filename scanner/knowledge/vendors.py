@@ -12,7 +12,7 @@ import msgspec
 
 from scanner.errors import RulesProblem
 from scanner.knowledge.companies import Entity, Group, OuiMeans, Relation, RelationType
-from scanner.knowledge.loader import Place, convert, files, read_yaml
+from scanner.knowledge.loader import Place, convert, files, read_yaml, undisturbed
 from scanner.knowledge.names import check_id, loose_key, name_key
 
 MAX_STEPS = 4
@@ -208,6 +208,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("`entities` is empty; a group needs at least one company, its head first")
 
 
+@undisturbed()
 def load(folders: Sequence[Path]) -> VendorGraph:
     """The graph of all `vendors/*.yaml` below the rule roots; a later root replaces groups of the same id.
 
