@@ -131,6 +131,7 @@ def test_agreement_with_an_independent_reader(registry: Registry) -> None:
 
     oracle = MacLookup()
     oracle.load_vendors()
+    oracle.loop.close()  # it makes one of its own and leaves it open
     prefixes: dict[bytes, bytes] = oracle.async_lookup.prefixes
     classes = {"same": 0, "renamed": 0, "withheld": 0, "parent": 0, "missing": 0}
     for raw, name in prefixes.items():
