@@ -105,6 +105,22 @@ def test_a_weak_word_does_not_outvote_the_maker(
     assert (beside.manufacturer, beside.level in SURE) == (alone.manufacturer, True)
 
 
+@pytest.mark.parametrize(
+    "label", ["GeoVision", "Pelco", "D-Link", "LILIN", "Foscam", "ACTi Corporation", "Grandstream"]
+)
+@pytest.mark.parametrize(
+    ("said", "maker"),
+    [
+        (("rtsp.header.www-authenticate", 'Digest realm="Login to 4H01D66PAJ00000", nonce="1"'), "dahua"),
+        (("rtsp.sdp", "v=0\r\ns=VCP IPC Realtime stream\r\na=fmtp:98 DecoderTag=h3c-v3\r\n"), "uniview"),
+    ],
+)
+def test_a_label_does_not_hide_the_maker(label: str, said: tuple[str, str], maker: str, knowledge: Knowledge) -> None:
+    """What ONVIF says of the manufacturer is the label's; other hardware stands under some."""
+    identity = identify(device(("onvif.device_information", f"Manufacturer={label}\nModel=X1"), said), knowledge)
+    assert (identity.manufacturer, identity.level in SURE) == (maker, True), identity.matches
+
+
 def test_an_unanswered_path_says_nothing(knowledge: Knowledge) -> None:
     """A path counts where it is there, not where it was asked for in vain."""
     assert identify(device(("http.path", "/axis-cgi/basicdeviceinfo.cgi 401")), knowledge).manufacturer == "axis"
