@@ -18,9 +18,18 @@ NAME = "last-scan.jsonl"
 
 
 def folder() -> Path:
-    """Where lanveto keeps its state; may not exist yet."""
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "lanveto"
+    """Where lanveto keeps its state; may not exist yet, and cannot for an account without a home.
+
+    A relative `$XDG_STATE_HOME` counts as not set (XDG Base Directory Specification).
+    """
+    base = os.environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(base):  # noqa: PTH117 - of a text that may be empty
+        return Path(base) / "lanveto"
+    try:
+        home = Path.home()
+    except RuntimeError:  # a number without a name, as in containers; this is what Debian gives accounts without a home
+        home = Path("/nonexistent")
+    return home / ".local" / "state" / "lanveto"
 
 
 def save_last(recordings: Sequence[Recording]) -> str | None:
@@ -43,6 +52,10 @@ def save_last(recordings: Sequence[Recording]) -> str | None:
 def load_last() -> tuple[Recording, ...]:
     """The recordings of the last scan. Raises `InputProblem` where there is none."""
     path = folder() / NAME
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise InputProblem(f"{path}: {error.strerror or error}; name a recording with --from FILE") from error
+    if not there:
         raise InputProblem("no scan is remembered on this account; name a recording with --from FILE")
     return load(path).recordings

@@ -22,3 +22,24 @@ def test_a_scan_survives_a_place_that_cannot_be_written(tmp_path: Path, monkeypa
     (tmp_path / "lanveto").write_text("a file where a folder should be")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert state.save_last([]) is not None
+
+
+def test_an_account_without_a_home_remembers_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    monkeypatch.setattr(Path, "home", homeless)
+    assert state.folder() == Path("/nonexistent/.local/state/lanveto")
+    with pytest.raises(InputProblem, match="--from"):
+        state.load_last()
+
+
+def test_a_home_that_cannot_be_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(Path, "exists", closed)
+    with pytest.raises(InputProblem, match="Permission denied; .*--from"):
+        state.load_last()

@@ -10,7 +10,7 @@ class Line:
     """What a scan reports its progress to; draws only where standard error is a terminal."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._on = sys.stderr.isatty() and not quiet
+        self._on = sys.stderr is not None and sys.stderr.isatty() and not quiet
         self._drawn = 0.0
         self._stage = ""
         self._began = time.monotonic()

@@ -20,7 +20,8 @@ __all__ = ["Progress", "run", "scan"]
 
 
 def run(plan: Plan, knowledge: Knowledge, *, progress: Progress | None = None) -> Report:
-    """Scan from outside an event loop; the first Ctrl-C (or SIGTERM) ends it within a second, with what is known.
+    """Scan from outside an event loop; the first Ctrl-C (or SIGTERM, or a terminal that goes away)
+    ends it within a second, with what is known.
 
     A second one is not caught. Raises as `scan` does.
     """
@@ -28,7 +29,8 @@ def run(plan: Plan, knowledge: Knowledge, *, progress: Progress | None = None) -
     async def main() -> Report:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        caught = (signal.SIGINT, signal.SIGTERM)
+        ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        caught = tuple(n for n in ends if signal.getsignal(n) is not signal.SIG_IGN)  # nohup ignores the last one
 
         def interrupt() -> None:
             stop.set()

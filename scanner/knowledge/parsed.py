@@ -2,7 +2,7 @@
 
 Kept under the SHA-256 of the file's content and of the code that reads it, so that nothing here can be out of date, and
 with a checksum of its own. Whatever is wrong with the folder or with what lies in it, the file itself is read: the
-cache is never needed. `$XDG_CACHE_HOME/lanveto/rules` (default `~/.cache/lanveto/rules`) may be deleted at any time.
+cache is never needed. `$XDG_CACHE_HOME/lanveto/parsed-rules` (default `~/.cache/…`) may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _place() -> Path | None:
         home = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # noqa: PTH117 - of a text, may be empty
     except RuntimeError:  # an account without a home
         return None
-    return home / "lanveto" / "rules"
+    return home / "lanveto" / "parsed-rules"
 
 
 def _folder() -> Path | None:

@@ -63,7 +63,10 @@ def overrides() -> tuple[Path, ...]:
     """The files of prefixes whose registered owner is not the maker: ours, and on top the user's."""
     ours, base = data_dir("oui") / "overrides.yaml", user_dir()
     own = base / OVERRIDES if base is not None else None
-    return (ours, own) if own is not None and own.is_file() else (ours,)
+    try:
+        return (ours, own) if own is not None and own.is_file() else (ours,)
+    except OSError:  # somebody else's home, as under `sudo -u`
+        return (ours,)
 
 
 @contextlib.contextmanager

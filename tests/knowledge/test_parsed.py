@@ -20,7 +20,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder, not made yet; every file is long enough to be kept."""
     monkeypatch.setattr(parsed, "LEAST", 0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "lanveto" / "rules"
+    return tmp_path / "cache" / "lanveto" / "parsed-rules"
 
 
 def _plain(path: Path) -> Any:

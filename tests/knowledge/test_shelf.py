@@ -104,3 +104,12 @@ def test_an_account_without_a_home_still_works(monkeypatch: pytest.MonkeyPatch) 
     assert shelf.rules() == data_dir("rules")
     with pytest.raises(InputProblem, match="XDG_DATA_HOME"), shelf.replacing("rules"):
         pass
+
+
+def test_a_home_that_cannot_be_looked_into_has_no_overrides(own_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "is_file", closed)
+        assert shelf.overrides() == (data_dir("oui") / "overrides.yaml",)
