@@ -87,6 +87,8 @@ class Plan:
     """
     record: Path | None = None
     """Folder for one recording per device."""
+    redact: bool = False
+    """Recordings without serials and addresses: what goes into a bug report."""
     audit_log: Path | None = None
     """File for one line per thing sent."""
     handshakes: int = 50

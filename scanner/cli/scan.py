@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--record", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="One recording a device."
 )
+@click.option("--redact", is_flag=True, help="Recordings without serials and addresses, for bug reports.")
 @click.option("--site", default="default", show_default=True, metavar="NAME", help="Keeps overlapping networks apart.")
 @options.fail_on
 @click.option("--dry-run", is_flag=True, help="Say what would be sent and how long it takes; send nothing.")
@@ -145,6 +146,7 @@ def _plan(targets: tuple[str, ...], given: Mapping[str, Any]) -> Plan:
         neighbour_writes=not given["no_neighbour_writes"],
         port_map=_port_map(given["port_map"]),
         record=given["record"],
+        redact=given["redact"],
         audit_log=given["audit_log"],
     )
 

@@ -18,7 +18,7 @@ from scanner.engine.stages import Stages
 from scanner.model import Device, Identity, Method, Observation, Recording, Report, Scan, Via
 from scanner.net.ledger import now
 from scanner.protocols.base import Question
-from scanner.recordings import to_yaml
+from scanner.recordings import redact, to_yaml
 
 
 def report(stages: Stages, *, interrupted: bool) -> Report:
@@ -33,7 +33,8 @@ def report(stages: Stages, *, interrupted: bool) -> Report:
     _notices(stages, entries, strangers)
     plan = stages.plan
     if plan.record is not None:
-        stages.failures += write_recordings(plan.record, recordings)
+        kept = [redacted(r, n) for n, r in enumerate(recordings, 1)] if plan.redact else recordings
+        stages.failures += write_recordings(plan.record, kept)
     devices = tuple(_counted(_assessed(recording, stages), stages, entries) for recording in recordings)
     answered = {entry.address for entry in entries if entry.answered}
     silent = [assess.shown(d) for d in devices if not answered & {d.recording.ip, *d.recording.addresses}]
@@ -49,6 +50,11 @@ def report(stages: Stages, *, interrupted: bool) -> Report:
         failures=tuple(stages.failures), version=scanner.__version__,
     )  # fmt: skip
     return assess.report(scan, devices, cover, stages.knowledge)
+
+
+def redacted(recording: Recording, number: int) -> Recording:
+    """The recording as it may leave the house: no serials, no addresses, and an id that tells neither."""
+    return msgspec.structs.replace(redact(recording), id=f"device-{number}")
 
 
 def unanswered(entry: Entry, alone: Sequence[Question], together: Sequence[Question]) -> list[Observation]:

@@ -8,10 +8,10 @@ from scanner import knowledge
 from scanner.config import Plan
 from scanner.discover.book import Entry, Sighting
 from scanner.engine.stages import Stages
-from scanner.engine.telling import report, unanswered, write_recordings
+from scanner.engine.telling import redacted, report, unanswered, write_recordings
 from scanner.model import Level, Observation, Recording, Via
 from scanner.protocols.base import Question
-from scanner.recordings import load
+from scanner.recordings import load, to_json
 
 SADP = Question("sadp.response", "inquiry", b"a", 37020, groups=("239.255.255.250",))
 SADP_2 = Question("sadp.response", "inquiry_v32", b"b", 37020, groups=("239.255.255.250",))
@@ -76,3 +76,18 @@ def test_a_folder_that_went_away_is_told(tmp_path: Path) -> None:
 
     assert len(problems) == 2
     assert "No such file" in problems[0]
+
+
+def test_a_redacted_recording_tells_the_maker_and_nothing_else() -> None:
+    said = '{"mac":"3c:ef:8c:11:22:33","SerialNo":"6C01E93PAA","IPAddress":"10.1.2.3"}'
+    some = Recording(
+        id="3cef8c112233", ip="10.1.2.3", mac="3c:ef:8c:11:22:33",
+        observations=(Observation(channel="dhip.response", value=said),),
+    )  # fmt: skip
+
+    kept = redacted(some, 7)
+
+    assert kept.id == "device-7"
+    text = to_json(kept).decode()
+    assert "3c:ef:8c:00:00:00" in text
+    assert not [word for word in ("112233", "11:22:33", "6C01E93PAA", "10.1.2.3") if word in text]

@@ -108,7 +108,7 @@ def test_chunks_are_undone_as_far_as_they_go(body: bytes, wanted: bytes) -> None
 @pytest.mark.parametrize(
     ("coding", "packed"),
     [
-        ("gzip", gzip.compress(b"page")),
+        ("gzip", gzip.compress(b"page", mtime=0)),
         ("deflate", zlib.compress(b"page")),
         ("deflate", zlib.compress(b"page")[2:-4]),
         ("gzip", b"page"),
