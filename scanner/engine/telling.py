@@ -25,7 +25,7 @@ def report(stages: Stages, *, interrupted: bool) -> Report:
     """Everything that is known by now; recordings are written where the plan asks for them."""
     stages.ledger.close()
     if stages.ledger.problem:
-        stages.warn(stages.ledger.problem)
+        stages.fail(stages.ledger.problem)
     entries = stages.book.entries()
     for entry in entries:
         entry.add(unanswered(entry, stages.asked_alone.get(entry.address, ()), stages.asked_links))

@@ -91,3 +91,11 @@ def test_a_redacted_recording_tells_the_maker_and_nothing_else() -> None:
     text = to_json(kept).decode()
     assert "3c:ef:8c:00:00:00" in text
     assert not [word for word in ("112233", "11:22:33", "6C01E93PAA", "10.1.2.3") if word in text]
+
+
+def test_an_audit_log_that_ends_early_leaves_the_scan_incomplete() -> None:
+    stages = Stages(Plan(targets=("127.0.0.1",), audit_log=Path("/dev/full")), knowledge.load(()), None)
+    stages.ledger.write("tcp", "127.0.0.1", 0, "connect", port=80)
+    told = report(stages, interrupted=False)
+
+    assert [text for text in told.scan.failures if "the audit log ends early" in text]
