@@ -183,17 +183,9 @@ def _expressions(fingerprints: Sequence[Fingerprint]) -> Iterator[Finding]:
 
 
 def _references(knowledge: Knowledge) -> Iterator[Finding]:
-    listed = ids(knowledge)
-    for group in knowledge.vendors.groups:
-        if group not in listed.makers and not _named(group, knowledge):
-            yield Finding(f"rules/vendors/{group}.yaml", "group: is neither in rules/ids.yaml nor named by any policy")
     for place, reason in references.problems(knowledge):
         yield Finding(place, reason)
+    listed = ids(knowledge)
     missing = sorted(set(listed.makers) - NOBODY - set(knowledge.vendors.groups))
     for maker in missing:
         yield Finding("rules/ids.yaml", f"makers: {maker!r} has no file in rules/vendors/")
-
-
-def _named(group: str, knowledge: Knowledge) -> bool:
-    """A vendor need not be recognisable to be known: laws name companies that make no network device."""
-    return knowledge.vendors.group(group) is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -332,8 +332,3 @@ def source_key(url: str) -> str:
     host = (parts.hostname or "").removeprefix("www.")
     steps = [step for step in parts.path.split("/") if step]
     return "/".join([host, *steps[:2]]) if host == "github.com" else host
-
-
-def tally(cases: Iterable[Case]) -> Counter[str]:
-    """How often each level was answered."""
-    return Counter(case.identity.level for case in cases)
