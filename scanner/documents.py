@@ -24,6 +24,7 @@ _DATE = "tag:yaml.org,2002:timestamp"
 _MERGE = "tag:yaml.org,2002:merge"
 _VALUE = "tag:yaml.org,2002:value"  # a plain `=`, which PyYAML resolves and cannot construct
 _SCALARS = yaml.constructor.SafeConstructor()
+_TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
 _BUILDING = -1  # marks a list or mapping that is still being built
 
 
@@ -40,7 +41,7 @@ class _Loader(_PLAIN):  # type: ignore[misc]  # chosen at run time: the C one wh
         """Called before each node of a list or mapping: paths decide no types here, but depth is counted."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise YamlError(f"is nested more than {MAX_DEPTH} deep")
+            raise YamlError(_TOO_DEEP)
 
     def ascend_resolver(self) -> None:
         """Called after each node."""
@@ -139,6 +140,8 @@ def _sentence(error: yaml.YAMLError) -> str:
     if mark is None:  # characters that no YAML holds: the message has lines of its own
         return "is not YAML: " + " ".join(str(error).split())
     problem = str(getattr(error, "problem", None) or error)
+    if "nesting depth" in problem:  # newer libyaml counts too, and may read ahead of our own count
+        return _TOO_DEEP
     before = f"{getattr(error, 'context', None)}, " if problem.startswith("but ") else ""
     return f"is not YAML ({_place(mark)}): {before}{problem}"
 
