@@ -22,6 +22,11 @@ def data_dir(name: str) -> Path:
     raise RulesProblem(f"the data folder {name}/ is missing beside the package in {_PACKAGE}: install lanveto again")
 
 
+def package_file(name: str) -> Path:
+    """Where a file that the build makes lies inside the package; it may be missing in a checkout."""
+    return _PACKAGE / "data" / name
+
+
 def user_dir() -> Path | None:
     """The user's own data of lanveto: `$XDG_DATA_HOME/lanveto`, default `~/.local/share/lanveto`; may not exist yet.
 

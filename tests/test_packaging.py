@@ -15,6 +15,13 @@ pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(300)]
 
 PROBE = "from scanner.resources import data_dir; print(data_dir('rules')); print(data_dir('oui'))"
 
+PARSED = """
+from scanner.knowledge import parsed
+from scanner.resources import data_dir
+print([p.name for p in data_dir('rules').rglob('*.yaml') if parsed._key(p.read_bytes()) not in parsed._shipped()])
+"""
+"""Names of the rule files that did not come parsed."""
+
 
 @pytest.fixture(scope="module")
 def built(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -59,7 +66,9 @@ def test_the_wheel_brings_its_data_and_nothing_else(built: Path, tmp_path: Path)
     assert {name.split("/")[0] for name in names} == {"scanner", next(n for n in names if "dist-info" in n).split("/")[0]}
     assert "scanner/data/oui/registry.bin" in names
     assert any(name.startswith("scanner/data/rules/fingerprints/") for name in names)
+    assert "scanner/data/parsed-rules.bin" in names
     python = _environment(tmp_path / "venv", str(wheel))
+    assert subprocess.run([python, "-c", PARSED], check=True, capture_output=True, cwd=tmp_path).stdout == b"[]\n"
     out = subprocess.run([python, "-c", PROBE], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
     assert str(tmp_path / "venv") in out.splitlines()[0]
     done = subprocess.run(
@@ -82,3 +91,4 @@ def test_the_editable_install_and_the_checkout_find_the_same_data(root: Path, tm
     python = _environment(tmp_path / "venv", "-e", str(root))
     editable = subprocess.run([python, "-c", PROBE], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
     assert editable == checkout
+    assert subprocess.run([python, "-c", PARSED], check=True, capture_output=True, cwd=tmp_path).stdout == b"[]\n"

@@ -1,8 +1,10 @@
-"""Parsed rule files, kept in the user's cache folder: reading their YAML is most of what a start takes.
+"""Parsed rule files: reading their YAML is most of what a start takes.
 
-Kept under the SHA-256 of the file's content and of the code that reads it, so that nothing here can be out of date, and
-with a checksum of its own. Whatever is wrong with the folder or with what lies in it, the file itself is read: the
-cache is never needed. `$XDG_CACHE_HOME/lanveto/parsed-rules` (default `~/.cache/…`) may be deleted at any time.
+Our own travel with the package as one file that is made when the package is built (`hatch_build.py`); all others (a
+user's, newer ones, a checkout's that were edited since) are kept in the user's cache folder. Either way under the
+SHA-256 of the YAML file's content and of the code that reads it, so that nothing here can be out of date, and with a
+checksum of its own. Whatever is wrong with it, the YAML itself is read: it is what counts, this is never needed.
+`$XDG_CACHE_HOME/lanveto/parsed-rules` (default `~/.cache/…`) may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ from typing import Any
 import msgspec
 
 from scanner import documents
+from scanner.resources import package_file
 
+SHIPPED = "parsed-rules.bin"
+"""Our own rule files, parsed, among the package's data: MessagePack, key → what `keep` would write."""
 MISSING = object()
 """What `get` returns where nothing is kept; a document may be None."""
 LEAST = 2_048
@@ -34,15 +39,15 @@ DIGEST = 32
 
 def get(content: bytes) -> Any:
     """The data that a file of this content holds, or `MISSING`."""
-    folder = _folder() if len(content) >= LEAST else None
+    key = _key(content)
+    shipped = _shipped().get(key)
+    document = MISSING if shipped is None else _unpack(shipped)
+    folder = _folder() if document is MISSING and len(content) >= LEAST else None
     if folder is None:
-        return MISSING
+        return document
     try:
-        kept = (folder / _key(content)).read_bytes()
-        if hashlib.sha256(kept[DIGEST:]).digest() != kept[:DIGEST]:
-            return MISSING
-        return _DECODER.decode(kept[DIGEST:])
-    except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        return _unpack((folder / key).read_bytes())
+    except OSError:
         return MISSING
 
 
@@ -52,15 +57,51 @@ def keep(content: bytes, document: Any) -> None:
     if folder is None:
         return
     try:
-        packed = msgspec.msgpack.encode(_packable(document))
+        packed = _pack(document)
     except (TypeError, ValueError, OverflowError, RecursionError):
         return
     if len(packed) > MAX_KEPT:
         return
     part = folder / f".{os.getpid()}.part"
     with contextlib.suppress(OSError):
-        part.write_bytes(hashlib.sha256(packed).digest() + packed)
+        part.write_bytes(packed)
         part.replace(folder / _key(content))
+
+
+def ship(folder: Path) -> bytes:
+    """What a build puts beside the rules of `folder`: all of its YAML files, parsed. Raises `documents.YamlError`."""
+    made: dict[str, bytes] = {}
+    for path in sorted(folder.rglob("*.yaml")):
+        content = path.read_bytes()
+        node = documents.compose(content.decode("utf-8-sig"))
+        made[_key(content)] = _pack(None if node is None else documents.Builder().build(node))
+    return msgspec.msgpack.encode(made)
+
+
+@functools.cache
+def _shipped() -> dict[str, bytes]:
+    """Our own files, parsed; empty in a checkout that was never built."""
+    path = package_file(SHIPPED)
+    try:
+        return msgspec.msgpack.decode(path.read_bytes(), type=dict[str, bytes])
+    except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        return {}
+
+
+def _pack(document: Any) -> bytes:
+    """The document with its checksum; raises what MessagePack and `_packable` raise."""
+    packed = msgspec.msgpack.encode(_packable(document))
+    return hashlib.sha256(packed).digest() + packed
+
+
+def _unpack(kept: bytes) -> Any:
+    """What `_pack` was given, `MISSING` where it is damaged."""
+    if hashlib.sha256(kept[DIGEST:]).digest() != kept[:DIGEST]:
+        return MISSING
+    try:
+        return _DECODER.decode(kept[DIGEST:])
+    except ValueError:
+        return MISSING
 
 
 def _packable(data: Any) -> Any:

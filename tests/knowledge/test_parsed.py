@@ -4,6 +4,7 @@ import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from scanner import documents
@@ -19,6 +20,7 @@ FILES = sorted(data_dir("rules").rglob("*.yaml"))
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder, not made yet; every file is long enough to be kept."""
     monkeypatch.setattr(parsed, "LEAST", 0)
+    monkeypatch.setattr(parsed, "_shipped", dict)  # as in a checkout that was never built
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "lanveto" / "parsed-rules"
 
@@ -143,3 +145,37 @@ def test_short_files_are_not_worth_a_place(tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "cache").exists()
     parsed.keep(b"x" * parsed.LEAST, [])
     assert parsed.get(b"x" * parsed.LEAST) == []
+
+
+def test_what_a_build_ships_is_every_file_whatever_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    monkeypatch.setattr(parsed, "LEAST", 2_048)
+    made = msgspec.msgpack.decode(parsed.ship(data_dir("rules")))
+    monkeypatch.setattr(parsed, "_shipped", lambda: made)
+    for path in FILES:
+        assert _same(parsed.get(path.read_bytes()), _plain(path)), path
+    assert not cache.exists(), "nothing was left to keep"
+    edited = FILES[0].read_bytes() + b"# edited\n"
+    assert parsed.get(edited) is parsed.MISSING
+    monkeypatch.setattr(parsed, "_shipped", lambda: {key: value[:-1] for key, value in made.items()})
+    assert parsed.get(FILES[0].read_bytes()) is parsed.MISSING, "damaged: as if it were not there"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xc1", b"\x81\xa1a\x01"])
+def test_a_damaged_or_missing_shipped_file_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    file = tmp_path / parsed.SHIPPED
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setattr(parsed, "package_file", lambda name: tmp_path / name)
+    assert parsed._shipped.__wrapped__() == {}
+
+
+def test_a_user_s_overlay_is_read_as_strictly(tmp_path: Path) -> None:
+    overlay = tmp_path / "fingerprints"
+    overlay.mkdir()
+    (overlay / "x.yaml").write_text("maker: hikvision\nfingerprints: []\nfingerprints: []\n")
+    with pytest.raises(RulesProblem, match="stands twice"):
+        read_yaml(overlay / "x.yaml")
