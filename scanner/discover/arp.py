@@ -16,9 +16,11 @@ from scanner.net.raw import FRAME_BYTES, ArpSocket, LinkGone
 
 METHOD = "arp"
 PASSES = 2
+PAUSE = 1.0
+"""Seconds between two passes: a sleeping Wi-Fi device that missed the first question wakes up within them."""
 SETTLE = 0.5
-"""Seconds that late answers get after each pass."""
-_BATCH = 128
+"""Seconds that late answers get at the end."""
+_BATCH = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,11 @@ class Swept:
 async def sweep(
     link: Link, segments: Sequence[Segment], pace: Pace, ledger: Ledger, found: Callable[[Sighting], object], *,
     skip: frozenset[str] = frozenset(), tick: Callable[[int], None] = lambda _sent: None, settle: float = SETTLE,
+    pause: float = PAUSE, passes: int = PASSES,
 ) -> Swept:  # fmt: skip
     """Ask for every address of the segments, except those to skip; `found` is called for every new (MAC, address).
+
+    Each further pass asks the silent only, `pause` seconds later.
 
     Raises `PermissionError` without the right to raw sockets, `LinkGone` when the interface goes away.
     """
@@ -62,14 +67,14 @@ async def sweep(
         loop.add_reader(sock.fileno(), drain)
         sent = 0
         try:
-            for current in range(1, PASSES + 1):  # noqa: B007 - read by drain()
+            for current in range(1, passes + 1):
                 quiet = (n for n in _numbers(segments) if n not in alive and n not in without)
                 async for count in _send(sock, quiet, pace, ledger):
                     sent += count
                     tick(sent)
                     if broken:
                         raise broken[0]
-                await asyncio.sleep(settle)
+                await asyncio.sleep(pause if current < passes else settle)
                 if broken:
                     raise broken[0]
             drain()
@@ -90,8 +95,11 @@ async def _send(sock: ArpSocket, numbers: Iterator[int], pace: Pace, ledger: Led
         if not batch:
             return
         count = sock.ask(batch)
-        for number in batch[:count]:
-            ledger.write("arp", str(IPv4Address(number)), FRAME_BYTES, "who-has")
+        if ledger.logs:
+            for number in batch[:count]:
+                ledger.write("arp", str(IPv4Address(number)), FRAME_BYTES, "who-has")
+        else:
+            ledger.total += count
         waiting = batch[count:] + waiting[granted:]
         if waiting:
             await asyncio.sleep(0.01)

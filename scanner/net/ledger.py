@@ -43,6 +43,11 @@ class Ledger:
             except OSError as error:
                 raise UsageProblem(f"--audit-log {path}: cannot be written: {error.strerror or error}") from error
 
+    @property
+    def logs(self) -> bool:
+        """Whether lines are kept: a sweep need not word what nobody reads, and adds to `total` itself."""
+        return self._file is not None
+
     def sent(self, kind: str, address: str, size: int, what: str, *, port: int | None = None, packets: int = 1) -> None:
         """One thing went out to `address`: `size` bytes of payload in `packets` packets."""
         self.count(address, packets, size)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +33,8 @@ def sweep(parts: list[Segment], rate: float = 5000, **more: Any) -> tuple[list[S
     found: list[Sighting] = []
     link = parts[0].link
     assert link is not None
-    return found, asyncio.run(arp.sweep(link, parts, Pace(rate), Ledger(), found.append, settle=0.2, **more))
+    waits = {"settle": 0.2, "pause": 0.2} | more
+    return found, asyncio.run(arp.sweep(link, parts, Pace(rate), Ledger(), found.append, **waits))
 
 
 def test_everybody_is_found_with_the_right_mac(segment: Build) -> None:
@@ -43,6 +45,19 @@ def test_everybody_is_found_with_the_right_mac(segment: Build) -> None:
     assert {s.link for s in found} == {"s0"}
     assert swept.drops == 0
     assert swept.asked == 256 + 256 - 50  # the second pass goes to the silent only
+
+
+def test_the_silent_are_asked_again_later_and_nobody_else(segment: Build) -> None:
+    made = segment(DEVICES)
+    made.inside("nft", "add chain netdev lab late { type filter hook ingress device d0 priority -1; }")
+    made.inside("nft", "add rule netdev lab late arp daddr ip 10.77.0.20 drop")
+    waking = threading.Timer(0.6, made.inside, ("nft", "flush", "chain", "netdev", "lab", "late"))
+    waking.start()
+    found, swept = sweep(targets("10.77.0.10", "10.77.0.59"), pause=1.0)
+    waking.join()
+
+    assert swept.asked == 50 + 1
+    assert {s.address: s.packets for s in found} == dict.fromkeys(DEVICES, 1) | {"10.77.0.20": 2}
 
 
 def test_addresses_to_skip_are_not_asked(segment: Build) -> None:

@@ -1,14 +1,25 @@
 from __future__ import annotations
 
-import os
+import dataclasses
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.net import raw
-from scanner.net.interfaces import Link
-from scanner.net.raw import ArpReply, LinkGone, parse_reply
+from scanner.net import interfaces, raw
+from scanner.net.raw import ArpReply, parse_reply
+
+LISTEN = """
+import socket, sys
+sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+sock.bind(("d0", 0x0806))
+print("up", flush=True)
+for _ in range(int(sys.argv[1])):
+    frame = sock.recv(100)
+    print(socket.inet_ntoa(frame[28:32]), socket.inet_ntoa(frame[38:42]), flush=True)
+"""
 
 MAC = bytes.fromhex("3cef8c000001")
 
@@ -36,13 +47,19 @@ def test_no_frame_breaks_the_parser(data: bytes) -> None:
     parse_reply(data)
 
 
-def test_permission_is_told_without_an_exception() -> None:
-    assert raw.permitted() is (os.geteuid() == 0 or raw.permitted())
-
-
 @pytest.mark.root
-def test_a_link_that_is_not_there_is_gone() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    with pytest.raises(LinkGone, match="no-such-if"):
-        raw.ArpSocket(Link("no-such-if", 99, "aa:bb:cc:dd:ee:ff", True, True, True))
+def test_requests_carry_our_address_on_the_asked_network(segment: Any) -> None:
+    made = segment({"10.77.0.7": "3c:ef:8c:00:00:07"})
+    link = next(found for found in interfaces.read().links if found.name == "s0")
+    both = dataclasses.replace(link, addresses=(IPv4Interface("10.5.0.9/24"), *link.addresses))
+    log = made.start(LISTEN, "3")
+    with raw.ArpSocket(both) as sock:
+        asked = [int(IPv4Address(a)) for a in ("10.77.0.1", "10.5.0.1", "10.99.0.1")]
+        assert sock.ask(asked) == 3
+        assert sock.ask(asked[:1]) == 1
+        assert sock.ask([]) == 0
+    lines = [log.stdout.readline().split() for _ in range(3)]
+
+    assert [(line[0].decode(), line[1].decode()) for line in lines] == [
+        ("10.77.255.254", "10.77.0.1"), ("10.5.0.9", "10.5.0.1"), ("10.5.0.9", "10.99.0.1"),
+    ]  # fmt: skip

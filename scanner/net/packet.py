@@ -1,0 +1,149 @@
+"""Whole frames on one link: an AF_PACKET socket (packet(7)) into which the kernel lets only what a filter takes.
+
+ARP, IPv6 neighbour discovery and the TCP SYN sweep all send and listen through it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from scanner.errors import ScanIncomplete
+from scanner.net.interfaces import Link
+
+Program = Sequence[tuple[int, int, int, int]]
+"""Classic BPF (linux/filter.h): code, jump if true, jump if false, operand."""
+
+LOAD_BYTE, LOAD_HALF, LOAD_WORD = 0x30, 0x28, 0x20
+"""Load from an absolute offset, as BPF code."""
+EQUAL, TAKE = 0x15, 0x06
+"""Compare and branch; end with so many bytes taken, 0: dropped."""
+
+SOL_PACKET = 263
+QDISC_BYPASS = 20
+_STATISTICS, _IGNORE_OUTGOING, _ADD_MEMBERSHIP, _MR_MULTICAST = 6, 23, 1, 0
+_ATTACH_FILTER, _RCVBUFFORCE = 26, 33
+_RECEIVE_BUFFER = 16 << 20
+_GONE = frozenset({errno.ENETDOWN, errno.ENODEV, errno.ENXIO, errno.ENETUNREACH})
+
+
+class LinkGone(ScanIncomplete):
+    """An interface went down or away while it was in use."""
+
+    def __init__(self, link: str, why: str) -> None:
+        super().__init__(f"interface {link} went away or down: {why}")
+        self.link = link
+
+
+class PacketSocket:
+    """Sends frames on one link and receives those of one EtherType that a filter takes; non-blocking.
+
+    `groups` are multicast MACs to listen to. With `headless`, what is received begins with the network header, so that
+    one filter serves every kind of link, and nothing can be sent. Raises `PermissionError` without CAP_NET_RAW,
+    `LinkGone` when the link goes away.
+    """
+
+    def __init__(
+        self, link: Link, kind: int, program: Program, *, groups: Sequence[bytes] = (), headless: bool = False
+    ) -> None:
+        self.link = link
+        shape = socket.SOCK_DGRAM if headless else socket.SOCK_RAW
+        self._sock = socket.socket(socket.AF_PACKET, shape | socket.SOCK_CLOEXEC, 0)
+        try:
+            self._sock.setblocking(False)
+            attach(self._sock, program)  # before the bind that opens the tap: nothing unfiltered gets in
+            options: list[tuple[int, int, int | bytes]] = [
+                (SOL_PACKET, _ADD_MEMBERSHIP, struct.pack("=iHH8s", link.index, _MR_MULTICAST, len(group), group))
+                for group in groups
+            ]
+            options += [
+                (socket.SOL_SOCKET, _RCVBUFFORCE, _RECEIVE_BUFFER), (SOL_PACKET, _IGNORE_OUTGOING, 1),
+                (SOL_PACKET, QDISC_BYPASS, 1),
+            ]  # fmt: skip
+            for level, option, value in options:
+                try:
+                    self._sock.setsockopt(level, option, value)
+                except OSError:
+                    continue  # a help, not a need
+            self._sock.bind((link.name, kind))
+        except OSError as error:
+            self._sock.close()
+            raise translated(error, link) from error
+
+    def fileno(self) -> int:
+        """For event loops."""
+        return self._sock.fileno()
+
+    def send(self, frames: Sequence[bytes]) -> int:
+        """Send frames in order; returns how many went before the queue was full. Raises `LinkGone`."""
+        out = self._sock.send
+        sent = 0
+        try:
+            for frame in frames:
+                out(frame)
+                sent += 1
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise translated(error, self.link) from error
+        return sent
+
+    def received(self, most: int = 4096, size: int = 128) -> Iterator[bytes]:
+        """The frames that wait, at most so many, each cut to `size` bytes. Raises `LinkGone`."""
+        for _ in range(most):
+            try:
+                frame = self._sock.recv(size)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                raise translated(error, self.link) from error
+            yield frame
+
+    def drops(self) -> int:
+        """Frames that the kernel had no room for, since the last call."""
+        try:
+            _packets, drops = struct.unpack("=II", self._sock.getsockopt(SOL_PACKET, _STATISTICS, 8))
+        except OSError:
+            return 0
+        return int(drops)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._sock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def permitted() -> bool:
+    """Whether raw sockets may be opened here."""
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0).close()
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
+def attach(sock: socket.socket, program: Program) -> None:
+    """Let only what the program takes into a socket. Raises `OSError`."""
+    code = b"".join(struct.pack("=HBBI", *step) for step in program)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    sock.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(buffer)))
+
+
+def translated(error: OSError, link: Link) -> Exception:
+    """`LinkGone` where the error says that the link is; else the error itself."""
+    if error.errno in _GONE:
+        return LinkGone(link.name, error.strerror or str(error))
+    return error
