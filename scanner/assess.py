@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from scanner.identify import identify
 from scanner.judge import judge
 from scanner.knowledge import Knowledge
-from scanner.model import Coverage, Device, Identity, Level, Method, Recording, Report, Scan
+from scanner.model import Coverage, Device, Identity, Level, Measure, Method, Recording, Report, Scan
 from scanner.values import normal_mac
 
 STALE_DAYS = 180
@@ -127,4 +127,33 @@ def age_warnings(knowledge: Knowledge, today: datetime.date) -> tuple[str, ...]:
 
 def report(scan: Scan, devices: Sequence[Device], cover: Coverage, knowledge: Knowledge) -> Report:
     """Everything an output needs."""
-    return Report(scan=scan, devices=tuple(devices), coverage=cover, rules_version=knowledge.version)
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    law = Law(scan.profiles, datetime.date.fromisoformat(scan.law_as_of) if scan.law_as_of else today)
+    return Report(
+        scan=scan,
+        devices=tuple(devices),
+        coverage=cover,
+        rules_version=knowledge.version,
+        measures=measures(knowledge, law),
+    )
+
+
+def measures(knowledge: Knowledge, law: Law) -> tuple[Measure, ...]:
+    """Every measure that there was on that day, ordered by id: what a report was judged by."""
+    return tuple(
+        Measure(
+            policy=policy.id,
+            title=policy.title,
+            jurisdiction=policy.jurisdiction,
+            effect=policy.effect,
+            citation=policy.citation,
+            confidence=policy.confidence,
+            binds_you=bool(set(policy.binds) & set(law.profiles)) if law.profiles else None,
+            in_force=policy.in_force.isoformat() if policy.in_force else None,
+            as_of=policy.as_of.isoformat(),
+            sources=policy.sources,
+            clocks=policy.clocks,
+        )
+        for policy in sorted(knowledge.policies.values(), key=lambda p: p.id)
+        if policy.begun(law.as_of)
+    )

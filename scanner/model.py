@@ -8,6 +8,7 @@ identity into `Verdict`s, and a `Report` carries them to every output.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -182,6 +183,22 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """Sentences a reader needs: a randomised address, a brand with several makers, a contradiction."""
 
 
+class Waiver(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding that the organisation has decided to live with until a day: muted, never removed."""
+
+    device: str
+    """MAC or IP address as the waiver file has it."""
+    policy: str
+    """Id of a measure, or `all`."""
+    reason: str
+    who: str
+    """Who answers for it."""
+    expires: str
+    """First day (ISO 8601) on which it no longer holds."""
+    expired: bool = False
+    """On the day the report judges by; then it mutes nothing and is only shown."""
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What one measure asks of this organisation about one device."""
 
@@ -203,6 +220,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Date (ISO 8601) from which the measure applies; None: status not known."""
     as_of: str | None = None
     source: str | None = None
+    waiver: Waiver | None = None
+    """The waiver for this verdict, also one that has expired (`waived` tells)."""
+
+    @property
+    def waived(self) -> bool:
+        """Whether a waiver that still holds mutes this verdict."""
+        return self.waiver is not None and not self.waiver.expired
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,11 +239,13 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...] = ()
     packets: int = 0
     bytes_sent: int = 0
+    columns: tuple[tuple[str, str], ...] = ()
+    """The organisation's own columns (`--join`): name and value."""
 
     @property
     def action(self) -> Action:
-        """The strictest action of all verdicts, `none` without any."""
-        return max((v.action for v in self.verdicts), key=ACTION_ORDER.index, default=Action.NONE)
+        """The strictest action of all verdicts that no waiver mutes, `none` without any."""
+        return max((v.action for v in self.verdicts if not v.waived), key=ACTION_ORDER.index, default=Action.NONE)
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
@@ -265,6 +291,8 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: bool = False
     failures: tuple[str, ...] = ()
     """Why the scan could not be completed; empty where it was."""
+    operator: str | None = None
+    """Who ran it: as they said, or the name of their account."""
     tool: str = "lanveto"
     version: str = ""
 
@@ -278,6 +306,46 @@ class RulesVersion(msgspec.Struct, frozen=True, kw_only=True):
     registry_sha256: str
 
 
+class Clock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A time limit that a confirmed find may start."""
+
+    what: str
+    """What is to be done: `report the find to the contracting officer`."""
+    within: str
+    """`one business day`."""
+    citation: str | None = None
+    confidence: Literal["high", "medium", "low", "unverified"]
+    """`unverified`: from memory."""
+    note: str | None = None
+
+
+class Measure(msgspec.Struct, frozen=True, kw_only=True):
+    """One measure that was judged by, whether or not it names a device of the report."""
+
+    policy: str
+    title: str
+    jurisdiction: str
+    effect: Effect
+    citation: str | None
+    """None where it could not be verified."""
+    confidence: str
+    binds_you: bool | None
+    """None: the organisation has not said what it is."""
+    in_force: str | None
+    as_of: str
+    """Day (ISO 8601) up to which its text was followed."""
+    sources: tuple[str, ...] = ()
+    clocks: tuple[Clock, ...] = ()
+
+
+class WaiverUse(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a waiver file, and what became of it."""
+
+    waiver: Waiver
+    devices: tuple[str, ...]
+    """Keys of the devices it fits; empty: it fits none of this report."""
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What every output writes."""
 
@@ -285,3 +353,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[Device, ...]
     coverage: Coverage
     rules_version: RulesVersion
+    measures: tuple[Measure, ...] = ()
+    """What was judged by, ordered by id."""
+    waivers: tuple[WaiverUse, ...] = ()
+    """Every entry of the waiver files, in their order."""

@@ -64,3 +64,15 @@ def test_old_rules_are_warned_about(days: int, warned: bool) -> None:
 
     day = datetime.date(2026, 1, 1) + datetime.timedelta(days=days)
     assert bool(assess.age_warnings(Old(), day)) is warned  # type: ignore[arg-type]
+
+
+def test_a_report_tells_what_it_was_judged_by(today: datetime.date) -> None:
+    known = knowledge.load()
+    measures = {m.policy: m for m in assess.measures(known, assess.Law(("us-federal-contractor",), today))}
+    bound = measures["us-889-a1b"]
+    assert (bound.binds_you, bound.in_force) == (True, "2020-08-13")
+    assert [clock.citation for clock in bound.clocks] == ["FAR 52.204-25(d)(2)(i)", "FAR 52.204-25(d)(2)(ii)"]
+    assert measures["us-889-b"].binds_you is False
+    assert measures["us-889-b"].clocks == ()
+    assert assess.measures(known, assess.Law((), datetime.date(2010, 1, 1))) != tuple(measures.values())
+    assert {m.binds_you for m in assess.measures(known, assess.Law((), today))} == {None}

@@ -132,7 +132,8 @@ def test_any_recording_is_identified_judged_and_reported(
     whole: Report = assess.report(scan, devices, assess.coverage(devices), known)
     jsonschema.validate(json.loads(report.get("json").render(whole)), schema)
     json.loads(report.get("jsonl").render(whole))
-    shown = report.get("table").render(whole) + "\n".join(story(devices[0], known, mine))
+    told = [report.get(name).render(whole) for name in ("table", "markdown", "csv")]
+    shown = "".join([*map(str, told), *story(devices[0], known, mine)])
     assert not set(shown) & HOSTILE
 
 

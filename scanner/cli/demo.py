@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from scanner.cli import options
+
 if TYPE_CHECKING:
     from scanner.model import Recording
     from scanner.simulate.lab import Simulation
@@ -22,7 +24,7 @@ PROFILE = "us-federal-contractor"
 
 @click.command("demo")
 @click.option("--profile", "-p", "profiles", multiple=True, metavar="P", help=f"Your organisation ({PROFILE}).")
-@click.option("--format", "format_", default="table", show_default=True, metavar="F", help="table, json or jsonl.")
+@options.format_
 @click.option("--loopback", is_flag=True, help="Loopback addresses, even where a network of its own could be had.")
 def command(profiles: tuple[str, ...], format_: str, loopback: bool) -> int:
     """Show what a scan tells: twenty simulated devices on a network of their own, scanned by the real thing.

@@ -17,7 +17,7 @@ from scanner.cli import options
 @options.profile
 @options.rules
 @options.as_of
-@click.option("--format", "format_", default="table", show_default=True, metavar="F", help="table, json or jsonl.")
+@options.format_
 @options.output
 @options.fail_on
 def command(
@@ -40,13 +40,13 @@ def command(
       lanveto identify --profile us-federal-contractor --format jsonl scans/*.yaml
       lanveto identify --as-of 2020-01-01 --profile us-federal-contractor old.yaml
     """
-    from scanner import assess, knowledge, report
+    from scanner import assess, knowledge
     from scanner.errors import InputProblem
     from scanner.model import Recording, Scan
     from scanner.recordings import load
     from scanner.values import file_name
 
-    renderer = report.get(format_)
+    renderer = options.renderer(format_, output)
     wanted = options.actions(fail_on, profiles)
     day = options.day(as_of)
     options.writable(output)

@@ -6,13 +6,16 @@ import contextlib
 import datetime
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from scanner.errors import UsageProblem
 from scanner.model import Action, Report
 from scanner.values import one_line
+
+if TYPE_CHECKING:
+    from scanner.report import Format
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,6 +75,34 @@ def output(command: F) -> F:
     )(command)
 
 
+FORMATS = ("csv", "cyclonedx", "json", "jsonl", "markdown", "table", "xlsx")
+"""What `--format` may be, for the help text: a test compares it with the files of `scanner/report/`."""
+
+
+def format_(command: F) -> F:
+    """`--format F`."""
+    return click.option(
+        "--format",
+        "format_",
+        default="table",
+        show_default=True,
+        metavar="F",
+        help=f"How the result is written: {', '.join(FORMATS)}.",
+    )(command)
+
+
+def renderer(name: str, output: Path | None) -> Format:
+    """The format of `--format`. Raises `UsageProblem`, also for one that is no text and would go to a terminal."""
+    import sys
+
+    from scanner import report
+
+    found = report.get(name)
+    if found.binary and output is None and sys.stdout is not None and sys.stdout.isatty():
+        raise UsageProblem(f"--format {name}: is no text for a terminal; name a file with --output FILE")
+    return found
+
+
 def fail_on(command: F) -> F:
     """`--fail-on ACTION[,ACTION]`."""
     return click.option(
@@ -116,8 +147,8 @@ def actions(text: str | None, profiles: Sequence[str]) -> frozenset[Action]:
 
 
 def failed(report: Report, wanted: frozenset[Action]) -> bool:
-    """Whether some verdict asks for one of the wanted actions."""
-    return any(verdict.action in wanted for device in report.devices for verdict in device.verdicts)
+    """Whether some verdict that no waiver mutes asks for one of the wanted actions."""
+    return any(v.action in wanted and not v.waived for device in report.devices for v in device.verdicts)
 
 
 def writable(path: Path | None) -> None:
@@ -135,32 +166,35 @@ def writable(path: Path | None) -> None:
         raise UsageProblem(f"--output {path}: no permission to write there")
 
 
-def emit(text: str, path: Path | None) -> None:
+def emit(content: str | bytes, path: Path | None, what: str = "--output") -> None:
     """Write a result to a file (whole or not at all) or to standard output. Raises `UsageProblem`."""
     if path is None:
-        _print(text)
+        _print(content)
         return
+    if isinstance(content, str):
+        content = (content if content.endswith("\n") else content + "\n").encode("utf-8", "surrogateescape")
     part = path.with_name(f".{path.name}.part")
     try:
         if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
-            with path.open("w", encoding="utf-8", errors="surrogateescape") as stream:
-                stream.write(text)
+            path.write_bytes(content)
             return
-        part.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", errors="surrogateescape")
+        part.write_bytes(content)
         part.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise UsageProblem(f"--output {path}: cannot be written: {error.strerror or error}") from error
+        raise UsageProblem(f"{what} {path}: cannot be written: {error.strerror or error}") from error
 
 
-def _print(text: str) -> None:
+def _print(content: str | bytes) -> None:
     """Write to standard output. A reader that has left (`| head`) is no failure."""
     import os
     import sys
 
+    if isinstance(content, bytes) and sys.stdout is not None and sys.stdout.isatty():
+        raise UsageProblem("standard output: is a terminal, and the result is no text")
     try:
-        click.echo(text, nl=not text.endswith("\n"))
+        click.echo(content, nl=isinstance(content, str) and not content.endswith("\n"))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option("--gentle", is_flag=True, help="At most 10 ARP requests a second: for networks with ARP inspection.")
 @click.option("--fast", is_flag=True, help="As fast as the wires allow: for your own.")
-@click.option("--format", "format_", default="table", show_default=True, metavar="F", help="table, json or jsonl.")
+@options.format_
 @options.output
 @click.option(
     "--record", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="One recording a device."
@@ -66,10 +66,10 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
       lanveto scan eth0 --exclude 192.0.2.7 --format json --output report.json
       lanveto scan 192.0.2.10-192.0.2.40 --gentle --record recordings/
     """
-    from scanner import engine, knowledge, report, state
+    from scanner import engine, knowledge, state
     from scanner.cli.progress import Line
 
-    renderer = report.get(given["format_"])
+    renderer = options.renderer(given["format_"], given["output"])
     wanted = options.actions(given["fail_on"], given["profiles"])
     options.writable(given["output"])
     broker = _broker(given)
@@ -97,7 +97,7 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
     return _code(result, done=written and published, found=options.failed(result, wanted))
 
 
-def _write(text: str, path: Path | None) -> bool:
+def _write(text: str | bytes, path: Path | None) -> bool:
     """Whether the report stands where it was wanted; elsewhere it goes to standard output, so that no scan is lost."""
     from scanner.errors import UsageProblem
 

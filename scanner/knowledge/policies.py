@@ -12,7 +12,7 @@ from scanner.errors import RulesProblem
 from scanner.knowledge.companies import Confidence
 from scanner.knowledge.loader import Place, convert, files, read_yaml
 from scanner.knowledge.names import check_id
-from scanner.model import Effect
+from scanner.model import Clock, Effect
 
 Day = datetime.date
 
@@ -103,6 +103,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     expires: Day | None = None
     """Day from which it no longer applies."""
     next_dates: tuple[NextDate, ...] = ()
+    clocks: tuple[Clock, ...] = ()
+    """Time limits that a confirmed find may start for those it binds."""
     as_of: Day
     source: str | tuple[str, ...]
     confidence: Confidence

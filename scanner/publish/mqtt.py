@@ -133,7 +133,7 @@ def messages(report: Report, prefix: str) -> dict[str, bytes]:
     for device in report.devices:
         topic = f"{base}/{segment(device.key)}"
         for verdict in device.verdicts:
-            if verdict.action is not Action.NONE:
+            if verdict.action is not Action.NONE and not verdict.waived:
                 found[f"{topic}/finding/{segment(verdict.policy)}"] = _json(head | _finding(device, verdict))
         found[f"{topic}/state"] = _json(head | _state(device))
     found[f"{base}/summary"] = _json(head | _summary(report))
@@ -266,6 +266,7 @@ def _state(device: Device) -> dict[str, Any]:
         "level": identity.level,
         "action": device.action,
         "evidence": [m.fingerprint for m in identity.matches],
+        "waived": [v.policy for v in device.verdicts if v.waived],
     }
 
 

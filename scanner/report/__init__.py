@@ -1,6 +1,7 @@
 """Every output format, found by its file: one file holds one format and ends with `FORMAT = ThatClass()`.
 
-A format knows the model and nothing else: it cannot reach the network, the rules or the store.
+A format knows the model and nothing else: it cannot reach the network, the rules or the store. What it needs beyond our
+dependencies it imports at its top: only the format that is asked for is imported.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Protocol, runtime_checkable
 from scanner.errors import UsageProblem
 from scanner.model import Report
 
-_ROOMS = frozenset({"view"})  # files here that are not formats
+_ROOMS = frozenset({"view", "cells"})  # files here that are not formats
 
 
 @runtime_checkable
@@ -23,8 +24,11 @@ class Format(Protocol):
     name: str
     """What `--format` takes."""
 
-    def render(self, report: Report) -> str:
-        """The whole report as text."""
+    binary: bool
+    """Whether `render` gives bytes: nothing for a terminal."""
+
+    def render(self, report: Report) -> str | bytes:
+        """The whole report: text, or bytes where `binary` says so."""
         ...
 
 
@@ -49,9 +53,17 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Format:
-    """The format of this name, importing only its file. Raises `UsageProblem` for an unknown one."""
+    """The format of this name, importing only its file.
+
+    Raises `UsageProblem` for an unknown one, and for one whose library is not installed.
+    """
     if name not in names():
         raise UsageProblem(f"--format {name}: is no format; there are {', '.join(names())}")
-    entry = import_module(f"{__name__}.{name}").FORMAT
+    try:
+        entry = import_module(f"{__name__}.{name}").FORMAT
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("scanner"):
+            raise
+        raise UsageProblem(f"--format {name} needs the extra: pip install 'lanveto[report]'") from error
     assert isinstance(entry, Format)
     return entry

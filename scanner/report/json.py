@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from scanner.model import Coverage, Report, RulesVersion, Scan
+from scanner.model import Coverage, Measure, Report, RulesVersion, Scan, WaiverUse
 from scanner.report.jsonl import DeviceObject, device_object
 from scanner.values import escaped_json
 
@@ -22,12 +22,15 @@ class ReportObject(msgspec.Struct, frozen=True, kw_only=True):
     coverage: Coverage
     rules: RulesVersion
     devices: tuple[DeviceObject, ...]
+    measures: tuple[Measure, ...]
+    waivers: tuple[WaiverUse, ...]
 
 
 class Json:
     """`--format json`."""
 
     name = "json"
+    binary = False
 
     def render(self, report: Report) -> str:
         """The report, indented."""
@@ -37,6 +40,8 @@ class Json:
             coverage=report.coverage,
             rules=report.rules_version,
             devices=tuple(device_object(device) for device in report.devices),
+            measures=report.measures,
+            waivers=report.waivers,
         )
         return escaped_json(msgspec.json.format(msgspec.json.encode(document), indent=2).decode()) + "\n"
 

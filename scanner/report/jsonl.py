@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from scanner.model import Action, Device, Effect, Grade, Level, Match, Report, Verdict
+from scanner.model import Action, Device, Effect, Grade, Level, Match, Report, Verdict, Waiver
 from scanner.values import escaped_json
 
 MAX_VALUE = 4096
@@ -44,6 +44,8 @@ class VerdictObject(msgspec.Struct, frozen=True, kw_only=True):
     in_force: str | None
     as_of: str | None
     source: str | None
+    waiver: Waiver | None
+    """A waiver that holds (then `action` does not count) or has expired."""
 
 
 class DeviceObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +71,8 @@ class DeviceObject(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     packets: int
     bytes_sent: int
+    columns: dict[str, str]
+    """The organisation's own (`--join`)."""
 
 
 def device_object(device: Device) -> DeviceObject:
@@ -95,6 +99,7 @@ def device_object(device: Device) -> DeviceObject:
         notes=identity.notes,
         packets=device.packets,
         bytes_sent=device.bytes_sent,
+        columns=dict(device.columns),
     )
 
 
@@ -129,6 +134,7 @@ class JsonLines:
     """`--format jsonl`."""
 
     name = "jsonl"
+    binary = False
 
     def render(self, report: Report) -> str:
         """One line per device; nothing about coverage (`--format json` has it)."""

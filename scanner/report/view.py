@@ -10,7 +10,19 @@ import ipaddress
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from scanner.model import ACTION_ORDER, Action, Device, Grade, Level, Match, Method, Report, Verdict
+from scanner.model import (
+    ACTION_ORDER,
+    Action,
+    Device,
+    Grade,
+    Identity,
+    Level,
+    Match,
+    Method,
+    Report,
+    Verdict,
+    WaiverUse,
+)
 from scanner.values import one_line, to_text
 
 SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
@@ -36,13 +48,13 @@ def _address_order(device: Device) -> tuple[int, int, str]:
 def leading(device: Device, profiles: Sequence[str] = ()) -> Verdict | None:
     """The verdict that stands for a device: strictest action, then what binds, then the organisation's own country.
 
-    None without verdicts.
+    One that a waiver mutes comes last. None without verdicts.
     """
     home = {profile.partition("-")[0] for profile in profiles}
 
-    def rank(verdict: Verdict) -> tuple[int, bool, bool]:
+    def rank(verdict: Verdict) -> tuple[bool, int, bool, bool]:
         own = verdict.policy.partition("-")[0] in home
-        return (ACTION_ORDER.index(verdict.action), verdict.binds_you is True, own)
+        return (not verdict.waived, ACTION_ORDER.index(verdict.action), verdict.binds_you is True, own)
 
     return max(device.verdicts, key=rank, default=None)
 
@@ -72,10 +84,15 @@ def evidence_line(device: Device, width: int = 60) -> str:
     return one_line(heard(best, width), width)
 
 
+def may_be_named(identity: Identity) -> bool:
+    """Whether there is a maker to name at all, sure or only possible."""
+    return identity.manufacturer is not None and identity.level is not Level.UNKNOWN
+
+
 def maker(device: Device) -> str:
     """The maker as a table shows it: the id where it may be said, with a mark where it is only possible."""
     identity = device.identity
-    if identity.manufacturer is None or identity.level is Level.UNKNOWN:
+    if identity.manufacturer is None or not may_be_named(identity):
         return "unknown"
     return identity.manufacturer if identity.level in SURE else f"{identity.manufacturer}?"
 
@@ -93,7 +110,39 @@ def summary_line(report: Report) -> str:
     findings = [f"{counts[a]} {a}" for a in reversed(ACTION_ORDER) if a is not Action.NONE and counts[a]]
     sure = sum(1 for d in report.devices if d.identity.level in SURE)
     text = f"{len(report.devices)} device(s), {sure} identified; "
-    return text + ("asked of you: " + ", ".join(findings) if findings else "no listed maker recognised") + "."
+    waived = sum(1 for d in report.devices for v in d.verdicts if v.waived)
+    if findings:
+        text += "asked of you: " + ", ".join(findings)
+    else:
+        text += "nothing else is asked of you" if waived else "no listed maker recognised"
+    return text + (f"; {waived} finding(s) muted by waivers" if waived else "") + "."
+
+
+def waiver_state(use: WaiverUse) -> str:
+    """`used`, `expired` (it mutes nothing) or `unused` (it fits no finding of this report)."""
+    if use.waiver.expired:
+        return "expired"
+    return "used" if use.devices else "unused"
+
+
+def waiver_lines(report: Report) -> list[str]:
+    """Every waiver that was used or has expired, in words; the others counted."""
+    lines = []
+    for use in report.waivers:
+        waiver, state = use.waiver, waiver_state(use)
+        if state == "unused":
+            continue
+        what = f"{one_line(waiver.device, 60)}, {one_line(waiver.policy, 60)}: {one_line(waiver.reason, 300)}"
+        who = one_line(waiver.who, 100)
+        if state == "expired":
+            back = f"; {len(use.devices)} device(s) judged again" if use.devices else ""
+            lines.append(f"Waiver EXPIRED on {waiver.expires}: {what} ({who}){back}")
+        else:
+            lines.append(f"Waived until {waiver.expires}: {what} ({who})")
+    unused = sum(1 for use in report.waivers if waiver_state(use) == "unused")
+    if unused:
+        lines.append(f"{unused} waiver(s) fit no finding of this report.")
+    return lines
 
 
 def coverage_lines(report: Report) -> list[str]:

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+from openpyxl import load_workbook
+
+from scanner.model import Device, Report
+from scanner.report import cells
+from scanner.report.xlsx import FORMAT
+
+
+def test_the_workbook_reads_back(make_report: Callable[..., Report], make_device: Callable[..., Device]) -> None:
+    book = load_workbook(io.BytesIO(FORMAT.render(make_report(make_device(), make_device(ip="192.0.2.43", id_="b")))))
+    assert book.sheetnames == ["Answer", "Devices", "Findings", "Measures", "Waivers"]
+    devices = list(book["Devices"].iter_rows(values_only=True))
+    assert devices[0] == cells.DEVICES
+    assert [row[1] for row in devices[1:]] == ["192.0.2.42", "192.0.2.43"]
+    assert book["Devices"].freeze_panes == "A2"
+    assert book["Devices"].auto_filter.ref == "A1:S3"
+    answer = [text for _, text in book["Answer"].iter_rows(values_only=True)]
+    assert any("No scan sees" in str(text) for text in answer)
+
+
+def test_every_cell_is_text_and_none_a_formula(
+    make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    evil = make_device(model="=1+1", value="\x00\x0b\ufffe=2", id_="=3")
+    book = load_workbook(io.BytesIO(FORMAT.render(make_report(evil))))
+    for sheet in book:
+        for row in sheet.iter_rows():
+            for cell in row:
+                assert cell.data_type != "f", cell.value
+                assert not str(cell.value or "").startswith(("=", "+", "-", "@")), cell.value
+
+
+def test_nothing_answered_still_gives_a_workbook(make_report: Callable[..., Report]) -> None:
+    from msgspec.structs import replace
+
+    book = load_workbook(io.BytesIO(FORMAT.render(replace(make_report(), devices=()))))
+    assert "Nothing answered" in str(book["Answer"]["B2"].value)
