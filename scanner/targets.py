@@ -1,11 +1,12 @@
 """What to scan: networks, ranges, addresses, interfaces and files in; disjoint spans of addresses out.
 
 Addresses are kept as spans of integers, so that a /8 costs no memory, overlapping targets are asked once, and
-exclusions are gone before the first packet.
+exclusions are gone before the first packet. `Order` walks them in random order, without a list of them.
 """
 
 from __future__ import annotations
 
+import random
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -173,6 +174,49 @@ def guard(targets: TargetSet, *, allow_public: bool, on_link: Iterable[IPv4Netwo
             f"{count} of the addresses are public (the first is {strange[0]}): scan only what is yours; "
             "--allow-public if you may, or --interface IF where they are on that link"
         )
+
+
+class Order:
+    """The numbers from 0 to `count` - 1, each once, in an order that `seed` decides; costs no memory.
+
+    The powers of a primitive root modulo a prime just above `count` (the cyclic group that zmap walks): one
+    multiplication a number, and any position can be gone to at once. Some of the `positions` hold no number.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        draw = random.Random(f"{seed}/{count}")  # noqa: S311 - spreads questions, hides nothing
+        self.count = count
+        self._prime = next(n for n in range(max(count + 1, 3), 2 * count + 4) if not _factor(n))
+        self.positions = self._prime - 1
+        parts = _factors(self.positions)
+        while True:
+            root = draw.randrange(1, self._prime)
+            if all(pow(root, self.positions // part, self._prime) != 1 for part in parts):
+                break
+        self._root = root
+        self._start = draw.randrange(1, self._prime)
+
+    def walk(self, first: int = 0, last: int | None = None) -> Iterator[int]:
+        """The numbers at the positions from `first` up to, not including, `last` (None: to the end)."""
+        root, prime, count = self._root, self._prime, self.count
+        number = self._start * pow(root, first, prime) % prime
+        for _ in range(first, min(self.positions, self.positions if last is None else last)):
+            if number <= count:
+                yield number - 1
+            number = number * root % prime
+
+
+def _factor(number: int) -> int:
+    """The smallest prime factor of a number that is no prime, else 0."""
+    return next((n for n in range(2, int(number**0.5) + 1) if number % n == 0), 0)
+
+
+def _factors(number: int) -> frozenset[int]:
+    found = set()
+    while part := _factor(number):
+        found.add(part)
+        number //= part
+    return frozenset(found | {number}) - {1}
 
 
 def merge(spans: Iterable[Span]) -> tuple[Span, ...]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.errors import UsageProblem
-from scanner.targets import Span, TargetSet, guard, intersect, merge, parse, propose, subtract
+from scanner.targets import MAX_ADDRESSES, Order, Span, TargetSet, guard, intersect, merge, parse, propose, subtract
 
 NETWORKS = {"eth0": (IPv4Interface("192.168.1.7/29"),), "eth1": (IPv4Interface("10.9.0.1/16"),)}
 
@@ -159,3 +159,21 @@ def test_span_arithmetic_equals_set_arithmetic(some: list[Span], holes: list[Spa
     assert numbers(list(left)) == numbers(some) - numbers(holes)
     assert list(left) == sorted(left)
     assert numbers(list(intersect(left, 10, 20))) == numbers(list(left)) & set(range(10, 21))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 100, 254, 4096, 65_534])
+def test_an_order_walks_every_number_once(count: int) -> None:
+    order = Order(count, seed=count)
+    walked = list(order.walk())
+
+    assert sorted(walked) == list(range(count))
+    middle = order.positions // 2
+    assert [*order.walk(0, middle), *order.walk(middle)] == walked
+    assert count < 100 or walked != list(Order(count, seed=count + 1).walk())
+
+
+def test_an_order_of_a_whole_class_a_network_is_made_at_once() -> None:
+    order = Order(MAX_ADDRESSES, seed=1)
+
+    assert MAX_ADDRESSES <= order.positions < MAX_ADDRESSES + 1000
+    assert len(set(order.walk(order.positions - 1000))) > 990

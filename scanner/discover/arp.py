@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from itertools import chain, islice
 
+from scanner.config import Plan
+from scanner.discover.base import Expected, Ground, Scene, Unable, Way
 from scanner.discover.book import Sighting
-from scanner.net.interfaces import Link, Segment
+from scanner.net.interfaces import Link, Reach
 from scanner.net.ledger import Ledger
 from scanner.net.pace import Pace
-from scanner.net.raw import FRAME_BYTES, ArpSocket, LinkGone
+from scanner.net.raw import FRAME_BYTES, ArpSocket, LinkGone, permitted
 
 METHOD = "arp"
 PASSES = 2
@@ -20,6 +22,11 @@ PAUSE = 1.0
 """Seconds between two passes: a sleeping Wi-Fi device that missed the first question wakes up within them."""
 SETTLE = 0.5
 """Seconds that late answers get at the end."""
+NO_RAW = (
+    "raw sockets are not permitted: the kernel's neighbour table was used instead. Root would have added a paced ARP "
+    "sweep with a second pass, and full speed where more than 512 hosts live on a link"
+)
+SWITCHED_OFF = "switched off: no raw sockets"
 _BATCH = 512
 
 
@@ -33,11 +40,11 @@ class Swept:
 
 
 async def sweep(
-    link: Link, segments: Sequence[Segment], pace: Pace, ledger: Ledger, found: Callable[[Sighting], object], *,
-    skip: frozenset[str] = frozenset(), tick: Callable[[int], None] = lambda _sent: None, settle: float = SETTLE,
-    pause: float = PAUSE, passes: int = PASSES,
+    link: Link, ground: Ground, pace: Pace, ledger: Ledger, found: Callable[[Sighting], object], *,
+    tick: Callable[[int], None] = lambda _sent: None, settle: float = SETTLE, pause: float = PAUSE,
+    passes: int = PASSES,
 ) -> Swept:  # fmt: skip
-    """Ask for every address of the segments, except those to skip; `found` is called for every new (MAC, address).
+    """Ask for every address of the ground; `found` is called for every new (MAC, address).
 
     Each further pass asks the silent only, `pause` seconds later.
 
@@ -47,7 +54,6 @@ async def sweep(
     alive: set[int] = set()
     broken: list[LinkGone] = []
     current = 1
-    without = frozenset(int(IPv4Address(address)) for address in skip)
 
     with ArpSocket(link) as sock:
 
@@ -55,7 +61,7 @@ async def sweep(
             try:
                 for reply in sock.replies():
                     number = int(IPv4Address(reply.address))
-                    if (reply.mac, reply.address) in seen or not _inside(segments, number):
+                    if (reply.mac, reply.address) in seen or number not in ground:
                         continue
                     seen.add((reply.mac, reply.address))
                     alive.add(number)
@@ -68,7 +74,7 @@ async def sweep(
         sent = 0
         try:
             for current in range(1, passes + 1):
-                quiet = (n for n in _numbers(segments) if n not in alive and n not in without)
+                quiet = (n for n in ground.numbers() if n not in alive)
                 async for count in _send(sock, quiet, pace, ledger):
                     sent += count
                     tick(sent)
@@ -107,10 +113,41 @@ async def _send(sock: ArpSocket, numbers: Iterator[int], pace: Pace, ledger: Led
         await asyncio.sleep(0)
 
 
-def _numbers(segments: Iterable[Segment]) -> Iterator[int]:
-    for segment in segments:
-        yield from range(segment.first, segment.last + 1)
+class Arp(Way):
+    """The sweep as a way of finding hosts."""
+
+    name = METHOD
+    order = 10
+
+    def suits(self, ground: Ground, plan: Plan) -> bool:
+        """On links."""
+        return ground.reach is Reach.LINK
+
+    def expect(self, ground: Ground, plan: Plan) -> Expected:
+        """Both passes."""
+        if not plan.raw:
+            raise Unable(SWITCHED_OFF)
+        if not permitted():
+            raise Unable(NO_RAW)
+        assert ground.link is not None
+        return Expected(
+            f"{ground.link.name}: ARP requests to {ground.count} addresses, {plan.arp_rate:g} a second, a second pass "
+            "to the silent", PASSES * ground.count / plan.arp_rate + PAUSE + SETTLE,
+        )  # fmt: skip
+
+    async def search(self, ground: Ground, scene: Scene) -> str | None:
+        """Both passes."""
+        if not scene.plan.raw:
+            raise Unable(SWITCHED_OFF)
+        assert ground.link is not None
+        try:
+            swept = await sweep(
+                ground.link, ground, Pace(scene.plan.arp_rate), scene.ledger, scene.book.sighted,
+                tick=lambda sent: scene.tick(sent, ground.count),
+            )  # fmt: skip
+        except PermissionError as error:
+            raise Unable(NO_RAW) from error
+        return f"{swept.drops} answers were lost for lack of room: scan more slowly" if swept.drops else None
 
 
-def _inside(segments: Sequence[Segment], number: int) -> bool:
-    return any(segment.first <= number <= segment.last for segment in segments)
+WAY = Arp

@@ -14,6 +14,7 @@ import msgspec
 
 from scanner.model import Observation, Reading, Recording
 from scanner.protocols import read_all, reader
+from scanner.protocols.base import Question
 
 MAX_OBSERVATIONS = 400
 """Observations of one device that are kept."""
@@ -50,9 +51,15 @@ class Entry:
     methods: set[str] = field(default_factory=set)
     observations: list[Observation] = field(default_factory=list)
     open: set[int] = field(default_factory=set)
+    closed: set[int] = field(default_factory=set)
+    """TCP ports that are known to refuse connections: nobody goes there again."""
+    asked: list[Question] = field(default_factory=list)
+    """Discovery questions that it was asked alone."""
     packets: int = 0
     bytes_sent: int = 0
     stopped: str | None = None
+    begun: bool = False
+    """Somebody has begun to ask it."""
     done: bool = False
     """It has been asked to the end."""
 
@@ -92,8 +99,13 @@ def name(address: str, mac: str | None) -> str:
 class Book:
     """All devices of a scan, by (MAC, IP)."""
 
-    def __init__(self, excludes: Callable[[str | None, str | None], bool] = lambda _address, _mac: False) -> None:
+    def __init__(
+        self, excludes: Callable[[str | None, str | None], bool] = lambda _address, _mac: False, *,
+        excluding: bool = False,
+    ) -> None:  # fmt: skip
         self._excludes = excludes
+        self.excluding = excluding
+        """Whether the user excluded anything at all."""
         self._entries: dict[tuple[str | None, str], Entry] = {}
         self._by_address: dict[str, list[Entry]] = {}
         self.excluded: set[str] = set()

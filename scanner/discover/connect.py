@@ -16,13 +16,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from scanner import ports
+from scanner.config import Plan
+from scanner.discover.base import Expected, Ground, Scene, Way
 from scanner.discover.book import Sighting
+from scanner.net.interfaces import Reach
 from scanner.net.ledger import Ledger
 from scanner.net.pace import Pace
 from scanner.net.peer import sockaddr
 
 METHOD = "connect"
+LIFE_SECONDS = 1.5
+"""Within which a routed host must answer a connection attempt: one repetition of the kernel's included."""
+LOCAL_RATE = 50_000
+"""Attempts a second on this machine itself."""
 _LACK = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN})
 _NO_WAY = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EINVAL, errno.EACCES, errno.EPERM})
 
@@ -220,7 +229,56 @@ def _allowed(wanted: int) -> int:
     return max(8, min(wanted, (soft if soft > 0 else wanted) - 128))
 
 
-def pairs(ports: Sequence[int], real: Callable[[int], int | None]) -> tuple[tuple[int, int], ...]:
+def pairs(wanted: Sequence[int], real: Callable[[int], int | None]) -> tuple[tuple[int, int], ...]:
     """Ports with where they really are; those a simulated device does not have are left out."""
-    found = [(port, real(port)) for port in ports]
+    found = [(port, real(port)) for port in wanted]
     return tuple((port, there) for port, there in found if there is not None)
+
+
+class Connect(Way):
+    """The sweep as a way of finding hosts."""
+
+    name = METHOD
+    order = 40
+
+    def suits(self, ground: Ground, plan: Plan) -> bool:
+        """Behind routers and tunnels, and on this machine."""
+        return ground.reach in {Reach.ROUTED, Reach.LOCAL}
+
+    def expect(self, ground: Ground, plan: Plan) -> Expected:
+        """Every port until one answers."""
+        local = ground.reach is Reach.LOCAL
+        words = "on this machine" if local else "behind a router or tunnel"
+        asked = plan.ports if local else _life(plan)
+        rate = LOCAL_RATE if local else plan.manners.connects
+        return Expected(
+            f"{words}: {ground.count} addresses, TCP connections to ports {', '.join(map(str, asked))} until one "
+            f"answers, at most {rate:g} a second", ground.count * len(asked) / rate + 2,
+        )  # fmt: skip
+
+    async def search(self, ground: Ground, scene: Scene) -> str | None:
+        """Every port until one answers."""
+        manners = scene.plan.manners
+        swept = await sweep(
+            _jobs(ground, scene.plan), scene.book.sighted,
+            rate=LOCAL_RATE if ground.reach is Reach.LOCAL else manners.connects,
+            seconds=min(scene.plan.timeout, LIFE_SECONDS), in_flight=manners.in_flight, ledger=scene.ledger,
+            tick=lambda hosts: scene.tick(hosts, ground.count),
+        )  # fmt: skip
+        return f"{swept.no_way} hosts could not be reached from here (no route)" if swept.no_way else None
+
+
+def _life(plan: Plan) -> tuple[int, ...]:
+    return tuple(p for p in ports.LIFE if p in plan.ports) or plan.ports[: len(ports.LIFE)]
+
+
+def _jobs(ground: Ground, plan: Plan) -> Iterator[Job]:
+    local, life = ground.reach is Reach.LOCAL, _life(plan)
+    for address in ground.addresses():
+        wanted = plan.ports if local or address in plan.port_map else life
+        yield Job(address, pairs(wanted, partial(plan.real_port, address)), local)
+    for address in ground.v6:
+        yield Job(address, pairs(life, partial(plan.real_port, address)), local)
+
+
+WAY = Connect

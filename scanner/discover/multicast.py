@@ -1,15 +1,28 @@
-"""Multicast and broadcast questions on every link: who speaks one of the makers' discovery protocols?"""
+"""Discovery datagrams: who speaks one of the makers' discovery protocols? Asked of everybody on every link together,
+then, alone, of each host that has not answered.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from scanner.config import Plan
+from scanner.discover.base import Expected, Ground, Scene, Unable, Way
+from scanner.discover.book import Entry
 from scanner.model import Transport
 from scanner.net.datagrams import Datagrams
+from scanner.net.interfaces import Link, Reach
+from scanner.net.pace import Pace
+from scanner.protocols import protocols as all_protocols
 from scanner.protocols.base import Protocol, Question
 
 METHOD = "multicast"
+FIRST_ANSWERS = 1.0
+"""Seconds after a question to everybody, before those who answered are asked more; late answers count too."""
+ANSWERS = 1.0
+"""Seconds that answers to questions to single hosts may take."""
+SWITCHED_OFF = "switched off: hosts were asked one by one"
 
 
 def speakers(protocols: Iterable[Protocol]) -> tuple[Protocol, ...]:
@@ -22,12 +35,91 @@ def questions(protocols: Iterable[Protocol], hints: frozenset[str] = frozenset()
     return tuple(question for protocol in protocols for question in protocol.questions(hints))
 
 
-async def ask(datagrams: Datagrams, wanted: Sequence[Question], *, patience: float) -> float:
-    """Listen where answers arrive, ask on every link, wait so many seconds at most; returns for how many more
-    answers may come.
+async def ask(
+    datagrams: Datagrams, wanted: Sequence[Question], *, patience: float, links: Sequence[Link] | None = None
+) -> float:
+    """Listen where answers arrive, ask on the links (None: every link), wait so many seconds at most; returns for how
+    many more answers may come.
     """
     datagrams.listen(wanted)
-    await datagrams.ask_links(wanted)
+    await datagrams.ask_links(wanted, links)
     seconds = max((q.seconds for q in wanted if q.groups or q.broadcast), default=0.0)
     await asyncio.sleep(min(seconds, patience))
     return max(0.0, seconds - patience)
+
+
+class Multicast(Way):
+    """Discovery datagrams as a way of finding hosts."""
+
+    name = METHOD
+    order = 30
+
+    def __init__(self) -> None:
+        self._datagrams: Datagrams | None = None
+        self._speakers: tuple[Protocol, ...] = ()
+
+    def suits(self, ground: Ground, plan: Plan) -> bool:
+        """On links."""
+        return ground.reach is Reach.LINK
+
+    def expect(self, ground: Ground, plan: Plan) -> Expected | None:
+        """Every question to everybody, once a link."""
+        if not plan.multicast:
+            raise Unable(SWITCHED_OFF)
+        wanted = questions(speakers(all_protocols().values()))
+        said = dict.fromkeys(
+            f"{q.request} to {', '.join(q.groups or ('everybody',))}:{q.port} × {q.repeat}"
+            for q in wanted if q.groups or q.broadcast
+        )  # fmt: skip
+        if not said or ground.portion:
+            return None
+        assert ground.link is not None
+        return Expected(
+            f"{ground.link.name}: questions to everybody: {'; '.join(said)}", max(q.seconds for q in wanted) + 0.3
+        )
+
+    async def begin(self, scene: Scene) -> None:
+        """Open the sockets: single hosts are asked through them too."""
+        self._speakers = speakers(scene.protocols)
+        self._datagrams = Datagrams(
+            scene.links if scene.plan.multicast else (), self._speakers, scene.ledger,
+            Pace(scene.plan.manners.datagrams), scene.heard, real_port=scene.plan.real_port,
+        )  # fmt: skip
+        await scene.stack.enter_async_context(self._datagrams)
+        scene.stack.callback(self._problems, scene)
+
+    async def search(self, ground: Ground, scene: Scene) -> str | None:
+        """Every question to everybody, once a link."""
+        if not scene.plan.multicast:
+            raise Unable(SWITCHED_OFF)
+        if ground.portion:
+            return None
+        assert self._datagrams is not None
+        assert ground.link is not None
+        wanted = questions(self._speakers)
+        scene.asked.extend(wanted)
+        scene.expect(await ask(self._datagrams, wanted, patience=FIRST_ANSWERS, links=[ground.link]))
+        if scene.book.excluding:
+            return "questions to everybody on a link reach excluded hosts too; their answers were dropped"
+        return None
+
+    async def survey(self, entries: Sequence[Entry], scene: Scene) -> None:
+        """The questions to every host that has not answered them yet."""
+        assert self._datagrams is not None
+        sent = False
+        for entry in entries:
+            if scene.halted(entry) is None:
+                known = {seen.channel for seen in entry.observations}
+                alone = [question for question in questions(self._speakers) if question.channel not in known]
+                entry.asked = await self._datagrams.ask_host(entry.address, alone)
+                sent = sent or bool(entry.asked)
+        if sent:
+            await asyncio.sleep(ANSWERS)
+
+    def _problems(self, scene: Scene) -> None:
+        assert self._datagrams is not None
+        for problem in self._datagrams.problems:
+            scene.warn(problem)
+
+
+WAY = Multicast

@@ -9,12 +9,14 @@ import errno
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from itertools import cycle, islice
 
+from scanner.config import Plan
+from scanner.discover import arp
+from scanner.discover.base import Expected, Ground, Scene, Way
 from scanner.discover.book import Sighting
 from scanner.net import neighbour_table
-from scanner.net.interfaces import Link, Segment
+from scanner.net.interfaces import Link, Reach
 from scanner.net.ledger import Ledger
 from scanner.net.pace import Pace
 
@@ -38,16 +40,15 @@ class Poked:
 
 
 async def poke(
-    link: Link, segments: Sequence[Segment], pace: Pace, ledger: Ledger, found: Callable[[Sighting], object], *,
-    skip: frozenset[str] = frozenset(), tick: Callable[[int], None] = lambda _sent: None,
+    link: Link, ground: Ground, pace: Pace, ledger: Ledger, found: Callable[[Sighting], object], *,
+    tick: Callable[[int], None] = lambda _sent: None,
 ) -> Poked:  # fmt: skip
-    """Make the kernel look for every address of the segments; `found` is called for those that have a MAC.
+    """Make the kernel look for every address of the ground; `found` is called for those that have a MAC.
 
     Raises `OSError` where the neighbour table cannot be read.
     """
     before = neighbour_table.overflows()
-    numbers = (n for s in segments for n in range(s.first, s.last + 1))
-    addresses = (a for a in (str(IPv4Address(n)) for n in numbers) if a not in skip)
+    addresses = ground.addresses()
     sockets = [_socket() for _ in range(_SOCKETS)]
     turns = cycle(sockets)
     asked = 0
@@ -103,3 +104,40 @@ def _socket() -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     sock.setblocking(False)
     return sock
+
+
+class Neighbours(Way):
+    """The kernel's help as a way of finding hosts."""
+
+    name = METHOD
+    order = 20
+    instead_of = arp.METHOD
+
+    def suits(self, ground: Ground, plan: Plan) -> bool:
+        """On links."""
+        return ground.reach is Reach.LINK
+
+    def expect(self, ground: Ground, plan: Plan) -> Expected:
+        """One datagram each."""
+        assert ground.link is not None
+        return Expected(
+            f"{ground.link.name}: without raw sockets, one empty UDP datagram to port 9 of {ground.count} addresses, "
+            "so that the kernel asks by ARP",
+            ground.count / max(1.0, plan.arp_rate / ARPS) + _PATIENCE * -(-ground.count // BATCH),
+        )
+
+    async def search(self, ground: Ground, scene: Scene) -> str | None:
+        """One datagram each."""
+        assert ground.link is not None
+        poked = await poke(
+            ground.link, ground, Pace(max(1.0, scene.plan.arp_rate / ARPS)), scene.ledger, scene.book.sighted,
+            tick=lambda sent: scene.tick(sent, ground.count),
+        )  # fmt: skip
+        if not poked.overflows:
+            return None
+        note = f"the kernel's neighbour table was full {poked.overflows} times: hosts may have been missed"
+        scene.warn(note)
+        return note
+
+
+WAY = Neighbours

@@ -93,7 +93,8 @@ class Asker:
 
     async def _ask(self, entry: Entry) -> None:
         host = Host(
-            entry.address, self._bounds, partial(self._plan.real_port, entry.address), near=entry.link is not None
+            entry.address, self._bounds, partial(self._plan.real_port, entry.address), near=entry.link is not None,
+            closed=dict.fromkeys(entry.closed, "refused"),
         )
         mind = _Mind(entry, self._knowledge)
         for visit in self._agenda:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from scanner import ports
+from collections.abc import Sequence
+
+from scanner import discover, ports
 from scanner.config import Plan
-from scanner.discover import arp, multicast, neighbours
+from scanner.discover import multicast
 from scanner.engine import ways
-from scanner.engine.stages import ANSWERS
-from scanner.net import raw
-from scanner.net.interfaces import Link, Reach
 from scanner.protocols import protocols
-from scanner.protocols.base import Question
 
 _DEVICE_SECONDS = 6.0  # of one device with an open web server and RTSP at five requests a second
 
@@ -19,63 +17,27 @@ def dry_run(plan: Plan) -> list[str]:
     """The lines to show. Raises `UsageProblem` for a plan that cannot be carried out."""
     here = ways.topology()
     wanted = ways.resolve(plan, here)
-    parts = ways.segments(plan, wanted, here)
-    questions = multicast.questions(multicast.speakers(protocols().values()))
     lines = [f"targets: {' '.join(wanted.words)}: {wanted.count} addresses"]
     if wanted.excluded or wanted.mac_prefixes:
         macs = f"; devices with MAC {', '.join(wanted.mac_prefixes)} are not spoken to" if wanted.mac_prefixes else ""
         lines.append(f"excluded: {wanted.excluded} of them{macs}")
+    found = [made() for made in discover.ways()]
     seconds = 0.0
-    for link in ways.links(parts):
-        text, took = _link(plan, link, ways.count(parts, Reach.LINK, link))
-        lines.append(text)
-        seconds = max(seconds, took)
-        if plan.multicast and questions:
-            lines.append(f"{link.name}: questions to everybody: {_groups(questions)}")
-            seconds = max(seconds, max(question.seconds for question in questions) + 0.3)
-    for reach, words in ((Reach.ROUTED, "behind a router or tunnel"), (Reach.LOCAL, "on this machine")):
-        count = ways.count(parts, reach) + (len(wanted.v6) if reach is Reach.ROUTED else 0)
-        if count:
-            life = [p for p in ports.LIFE if p in plan.ports] or list(plan.ports[: len(ports.LIFE)])
-            asked = plan.ports if reach is Reach.LOCAL else life
-            took = count * len(asked) / (plan.manners.connects if reach is Reach.ROUTED else 50_000) + 2
-            seconds = max(seconds, took)
-            lines.append(
-                f"{words}: {count} addresses, TCP connections to ports {_list(asked)} until one answers, "
-                f"at most {plan.manners.connects:g} a second: at most {duration(took)}"
-            )
-    lines += _devices(plan, questions)
+    for ground in ways.grounds(ways.segments(plan, wanted, here), wanted, here, seed=0):
+        for expected in ways.expected(found, ground, plan):
+            lines.append(f"{expected.text}: at most {duration(expected.seconds)}")
+            seconds = max(seconds, expected.seconds)
+    lines += _devices(plan)
     known = min(wanted.count, 1024)
-    most = seconds + ANSWERS + _DEVICE_SECONDS * max(1, -(-known // plan.manners.devices))
+    most = seconds + multicast.ANSWERS + _DEVICE_SECONDS * max(1, -(-known // plan.manners.devices))
     lines.append(f"time: {duration(seconds)} to find the hosts, then some {duration(_DEVICE_SECONDS)} for every "
                  f"{plan.manners.devices} devices found; {duration(most)} if {known} answer")  # fmt: skip
     lines.append("nothing was sent")
     return lines
 
 
-def _link(plan: Plan, link: Link, count: int) -> tuple[str, float]:
-    if plan.raw and raw.permitted():
-        took = arp.PASSES * (count / plan.arp_rate + arp.SETTLE)
-        return (
-            f"{link.name}: ARP requests to {count} addresses, {plan.arp_rate:g} a second, a second pass to the "
-            f"silent: at most {duration(took)}"
-        ), took
-    took = count / max(1.0, plan.arp_rate / neighbours.ARPS) + 3.3 * -(-count // neighbours.BATCH)
-    return (
-        f"{link.name}: without raw sockets, one empty UDP datagram to port 9 of {count} addresses, so that the kernel "
-        f"asks by ARP: at most {duration(took)}"
-    ), took
-
-
-def _groups(questions: tuple[Question, ...]) -> str:
-    found = dict.fromkeys(
-        f"{question.request} to {', '.join(question.groups or ('everybody',))}:{question.port} × {question.repeat}"
-        for question in questions if question.groups or question.broadcast
-    )  # fmt: skip
-    return "; ".join(found)
-
-
-def _devices(plan: Plan, questions: tuple[Question, ...]) -> list[str]:
+def _devices(plan: Plan) -> list[str]:
+    questions = multicast.questions(multicast.speakers(protocols().values()))
     alone = sorted({question.port for question in questions if question.unicast})
     manners = plan.manners
     pace = f"at most {manners.requests} requests a second" if manners.requests else "as fast as it answers"
@@ -87,8 +49,7 @@ def _devices(plan: Plan, questions: tuple[Question, ...]) -> list[str]:
     ]
 
 
-def _list(numbers: object) -> str:
-    assert isinstance(numbers, list | tuple)
+def _list(numbers: Sequence[int]) -> str:
     return ", ".join(str(number) for number in numbers) or "none"
 
 

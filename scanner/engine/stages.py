@@ -1,18 +1,24 @@
-"""The stages of one scan, and all it knows: however far they got, `telling` makes a report of it."""
+"""The stages of one scan, and all it knows: however far they got, `telling` makes a report of it.
+
+Big grounds are searched portion by portion; while one is searched, the hosts of the one before are asked.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections import Counter
-from collections.abc import Awaitable, Iterator, Sequence
-from functools import partial
+from collections.abc import Awaitable, Sequence
+from contextlib import AsyncExitStack
 from ipaddress import IPv4Address
+from itertools import zip_longest
 from typing import Protocol
 
-from scanner import ports, state
+from scanner import discover, state
 from scanner.config import Plan
-from scanner.discover import arp, connect, multicast, neighbours
+from scanner.discover import multicast
+from scanner.discover.base import Ground, Scene, Unable, Way
 from scanner.discover.book import Book, Entry
 from scanner.engine import ways
 from scanner.engine.asking import Asker
@@ -20,33 +26,21 @@ from scanner.knowledge import Knowledge
 from scanner.model import Method
 from scanner.net import interfaces
 from scanner.net import neighbour_table as table
-from scanner.net.datagrams import Datagrams, Heard
-from scanner.net.interfaces import Link, Reach
+from scanner.net.datagrams import Heard
+from scanner.net.interfaces import Reach
 from scanner.net.ledger import Ledger, now
 from scanner.net.pace import Pace
 from scanner.net.raw import LinkGone
 from scanner.net.streams import Streams
 from scanner.protocols import protocols
-from scanner.protocols.base import Question
 
 WATCH = 0.3
 """Seconds between two looks at the interfaces in use."""
-FIRST_ANSWERS = 1.0
-"""Seconds after a question to everybody, before those who answered are asked more; late answers count too."""
-ANSWERS = 1.0
-"""Seconds that answers to questions to single hosts may take."""
 NEW_NEIGHBOURS = 150.0
 """New hosts a second on a link whose neighbour table is full and cannot be written."""
-LIFE_SECONDS = 1.5
-"""Within which a routed host must answer a connection attempt: one repetition of the kernel's included."""
 
 SEVERAL = 8
 """Addresses that one device may have."""
-
-NO_RAW = (
-    "raw sockets are not permitted: the kernel's neighbour table was used instead. Root would have added a paced ARP "
-    "sweep with a second pass, and full speed where more than 512 hosts live on a link"
-)
 
 
 class Progress(Protocol):
@@ -80,50 +74,75 @@ class Stages:
         self.topology = ways.topology()
         self.targets = ways.resolve(plan, self.topology)
         self.segments = ways.segments(plan, self.targets, self.topology)
-        self.links = ways.links(self.segments)
+        self.seed = random.getrandbits(64)
+        self.grounds = ways.grounds(self.segments, self.targets, self.topology, self.seed)
         self.ledger = Ledger(plan.audit_log)
-        self.book = Book(self.targets.excludes)
+        self.book = Book(self.targets.excludes, excluding=bool(self.targets.exclude_words))
         self.methods: dict[str, Method] = {}
         self.failures: list[str] = []
         self.warnings: list[str] = []
-        self.asked_links: tuple[Question, ...] = ()
-        self.asked_alone: dict[str, list[Question]] = {}
         self._progress = progress
         self._protocols = tuple(protocols().values())
-        self._speakers = multicast.speakers(self._protocols)
         self._gone: set[str] = set()
         self._crowded = False
         self._answers_until = 0.0
+        self._ways: list[Way] = [made() for made in discover.ways()]
+        self.scene = Scene(
+            plan=plan, topology=self.topology, ledger=self.ledger, protocols=self._protocols, book=self.book,
+            links=ways.links(self.segments), heard=self._heard, tick=self._searching, warn=self.warn, fail=self.fail,
+            halted=self._halted, expect=self._expect, stack=AsyncExitStack(),
+        )  # fmt: skip
 
     async def work(self) -> None:
-        """All stages, one after the other."""
+        """All stages, portion by portion."""
         writer = table.Writer(state.folder())
         watch = asyncio.create_task(self._watch(), name="scan-watch")
         try:
             self._recover()
-            datagrams = Datagrams(
-                self.links if self.plan.multicast else (), self._speakers, self.ledger,
-                Pace(self.plan.manners.datagrams), self._heard, real_port=self.plan.real_port,
-            )  # fmt: skip
-            async with datagrams:
-                await self._discover(datagrams)
-                await self._ask(datagrams, writer)
+            async with self.scene.stack:
+                await self._begin()
+                await self._portions(writer)
                 await self._late_answers()
-                await self._ask(datagrams, writer)
-            for problem in datagrams.problems:
-                self.warn(problem)
+                await self._ask(self._waiting(), writer)
         finally:
             watch.cancel()
             with contextlib.suppress(OSError):
                 writer.undo()
 
+    async def _portions(self, writer: table.Writer) -> None:
+        asking: asyncio.Task[None] | None = None
+        sizes = {ground: ways.portion(self._ways, ground, self.plan) for ground in self.grounds}
+        try:
+            for row in zip_longest(*(ground.portions(size) for ground, size in sizes.items())):
+                await self._discover([ground for ground in row if ground is not None])
+                if asking is not None:
+                    await asking
+                asking = asyncio.create_task(self._ask(self._waiting(), writer), name="scan-ask")
+            if asking is not None:
+                await asking
+        finally:
+            if asking is not None and not asking.done():
+                asking.cancel()
+                await asyncio.wait({asking})
+
     # -- who is there ----------------------------------------------------------------------------------------
 
-    async def _discover(self, datagrams: Datagrams) -> None:
-        jobs: list[Awaitable[None]] = [self._ask_links(datagrams)]
-        jobs += [self._sweep_link(link) for link in self.links]
-        jobs += [self._sweep_connect(reach) for reach in (Reach.LOCAL, Reach.ROUTED)]
-        await asyncio.gather(*(self._guarded(job) for job in jobs))
+    async def _begin(self) -> None:
+        able = []
+        for way in self._ways:
+            try:
+                await way.begin(self.scene)
+            except Unable as reason:
+                self.method(way.name, ran=False, note=str(reason))
+            else:
+                able.append(way)
+        self._ways = able
+
+    async def _discover(self, grounds: Sequence[Ground]) -> None:
+        await asyncio.gather(*(
+            self._guarded(self._search(way, ground))
+            for ground in grounds for way in ways.heads(self._ways, ground, self.plan)
+        ))  # fmt: skip
         lost = sum(s.last - s.first + 1 for s in self.segments if s.reach is Reach.NOWHERE and s.link is None)
         if lost:
             self.fail(f"this machine knows no way to {lost} of the addresses (no route)")
@@ -136,68 +155,15 @@ class Stages:
         except OSError as error:
             self.fail(f"the network of this machine failed: {error.strerror or error}")
 
-    async def _sweep_link(self, link: Link) -> None:
-        parts = [s for s in self.segments if s.reach is Reach.LINK and s.link is not None and s.link.name == link.name]
-        total = ways.count(self.segments, Reach.LINK, link)
-        tick = partial(self._tick, "looking for hosts", total)
-        skip = self.topology.own
-        if self.plan.raw:
-            try:
-                swept = await arp.sweep(
-                    link, parts, Pace(self.plan.arp_rate), self.ledger, self.book.sighted, skip=skip, tick=tick
-                )
-            except PermissionError:
-                self.method(arp.METHOD, ran=False, note=NO_RAW)
-            else:
-                note = f"{swept.drops} answers were lost for lack of room: scan more slowly" if swept.drops else None
-                self.method(arp.METHOD, note=note)
-                return
+    async def _search(self, way: Way, ground: Ground) -> None:
+        try:
+            note = await way.search(ground, self.scene)
+        except Unable as reason:
+            self.method(way.name, ran=False, note=str(reason))
+            for other in ways.deputies(self._ways, way, ground, self.plan):
+                await self._search(other, ground)
         else:
-            self.method(arp.METHOD, ran=False, note="switched off: no raw sockets")
-        pace = Pace(max(1.0, self.plan.arp_rate / neighbours.ARPS))
-        poked = await neighbours.poke(link, parts, pace, self.ledger, self.book.sighted, skip=skip, tick=tick)
-        note = None
-        if poked.overflows:
-            note = f"the kernel's neighbour table was full {poked.overflows} times: hosts may have been missed"
-            self.warn(note)
-        self.method(neighbours.METHOD, note=note)
-
-    async def _sweep_connect(self, reach: Reach) -> None:
-        total = ways.count(self.segments, reach) + (len(self.targets.v6) if reach is Reach.ROUTED else 0)
-        if not total:
-            return
-        manners = self.plan.manners
-        swept = await connect.sweep(
-            self._jobs(reach), self.book.sighted, rate=50_000 if reach is Reach.LOCAL else manners.connects,
-            seconds=min(self.plan.timeout, LIFE_SECONDS), in_flight=manners.in_flight, ledger=self.ledger,
-            tick=partial(self._tick, "looking for hosts", total),
-        )  # fmt: skip
-        note = f"{swept.no_way} hosts could not be reached from here (no route)" if swept.no_way else None
-        self.method(connect.METHOD, note=note)
-
-    def _jobs(self, reach: Reach) -> Iterator[connect.Job]:
-        local = reach is Reach.LOCAL
-        life = tuple(p for p in ports.LIFE if p in self.plan.ports) or self.plan.ports[: len(ports.LIFE)]
-        numbers = (n for s in self.segments if s.reach is reach for n in range(s.first, s.last + 1))
-        for address in (str(IPv4Address(number)) for number in numbers):
-            wanted = self.plan.ports if local or address in self.plan.port_map else life
-            yield connect.Job(address, connect.pairs(wanted, partial(self.plan.real_port, address)), local)
-        for address in () if local else self.targets.v6:
-            yield connect.Job(address, connect.pairs(life, partial(self.plan.real_port, address)), local)
-
-    async def _ask_links(self, datagrams: Datagrams) -> None:
-        if not self.links:
-            return
-        if not self.plan.multicast:
-            self.method(multicast.METHOD, ran=False, note="switched off: hosts were asked one by one")
-            return
-        self.asked_links = multicast.questions(self._speakers)
-        seconds = await multicast.ask(datagrams, self.asked_links, patience=FIRST_ANSWERS)
-        self._answers_until = asyncio.get_running_loop().time() + seconds
-        note = None
-        if self.targets.exclude_words:
-            note = "questions to everybody on a link reach excluded hosts too; their answers were dropped"
-        self.method(multicast.METHOD, note=note)
+            self.method(way.name, note=note)
 
     async def _late_answers(self) -> None:
         """Questions to everybody may be answered late; the devices known by then were asked meanwhile."""
@@ -205,29 +171,27 @@ class Stages:
         if left > 0:
             await asyncio.sleep(left)
 
+    def _expect(self, seconds: float) -> None:
+        self._answers_until = max(self._answers_until, asyncio.get_running_loop().time() + seconds)
+
+    def _searching(self, done: int, total: int) -> None:
+        self._tick("looking for hosts", total, done)
+
     # -- what they say ---------------------------------------------------------------------------------------
 
-    async def _ask(self, datagrams: Datagrams, writer: table.Writer) -> None:
-        """Ask every device that has not been asked yet."""
-        entries = [entry for entry in self.book.entries() if not entry.foreign and not entry.done]
+    def _waiting(self) -> list[Entry]:
+        """Every device that nobody has begun to ask."""
+        entries = [e for e in self.book.entries() if not e.foreign and not e.done and not e.begun]
+        for entry in entries:
+            entry.begun = True
+        return entries
+
+    async def _ask(self, entries: Sequence[Entry], writer: table.Writer) -> None:
         if entries:
             self._load_neighbours(writer)
-            await self._ask_alone(datagrams, entries)
+            for way in self._ways:
+                await way.survey(entries, self.scene)
             await self._ask_all(entries)
-
-    async def _ask_alone(self, datagrams: Datagrams, entries: Sequence[Entry]) -> None:
-        """The discovery questions, to every host that has not answered them yet."""
-        sent = False
-        for done, entry in enumerate(entries, 1):
-            self._tick("asking hosts", len(entries), done)
-            if self._halted(entry) is None:
-                known = {seen.channel for seen in entry.observations}
-                wanted = multicast.questions(self._speakers)
-                alone = [question for question in wanted if question.channel not in known]
-                self.asked_alone[entry.address] = await datagrams.ask_host(entry.address, alone)
-                sent = sent or bool(self.asked_alone[entry.address])
-        if sent:
-            await asyncio.sleep(ANSWERS)
 
     async def _ask_all(self, entries: Sequence[Entry]) -> None:
         streams = Streams(self.ledger, handshakes=self.plan.handshakes)
@@ -290,7 +254,7 @@ class Stages:
             return
         keep = self.topology.gateways | self.topology.own
         try:
-            for link in self.links:
+            for link in self.scene.links:
                 known = [table.Known(e.address, e.mac) for e in hosts if e.link == link.name and e.mac is not None]
                 count = writer.load(link, known, keep=keep)
                 self.ledger.write("neighbour", link.name, 0, f"{count} entries in this machine's own table")

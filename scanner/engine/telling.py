@@ -28,7 +28,7 @@ def report(stages: Stages, *, interrupted: bool) -> Report:
         stages.fail(stages.ledger.problem)
     entries = stages.book.entries()
     for entry in entries:
-        entry.add(unanswered(entry, stages.asked_alone.get(entry.address, ()), stages.asked_links))
+        entry.add(unanswered(entry, entry.asked, stages.scene.asked))
     recordings, strangers = united([entry.recording() for entry in entries])
     _notices(stages, entries, strangers)
     plan = stages.plan

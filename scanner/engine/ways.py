@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
 from scanner import targets
 from scanner.config import Plan
+from scanner.discover.base import Expected, Ground, Unable, Way
 from scanner.errors import UsageProblem
 from scanner.net import interfaces
 from scanner.net.interfaces import Link, Reach, Segment, Topology
-from scanner.targets import Proposal, TargetSet
+from scanner.targets import Proposal, Span, TargetSet
+
+PORTION_SECONDS = 60.0
+"""Time to search one portion of a big ground: its hosts are asked while the next portion is searched."""
+PORTION_LEAST = 1024
+PORTION_MOST = 65_536
+"""Addresses of one portion: what a scan holds in memory at once, and what an interrupted one may have to repeat."""
 
 
 def topology() -> Topology:
@@ -55,6 +63,61 @@ def segments(plan: Plan, wanted: TargetSet, here: Topology) -> tuple[Segment, ..
                     continue
             found.append(Segment(part.first, part.last, reach, part.link))
     return tuple(found)
+
+
+def grounds(parts: tuple[Segment, ...], wanted: TargetSet, here: Topology, seed: int) -> tuple[Ground, ...]:
+    """The ground of every link, of what lies behind routers, and of this machine; only those with addresses."""
+    own = frozenset(int(IPv4Address(address)) for address in here.own)
+    found = [
+        Ground(
+            Reach.LINK, link, _spans(p for p in parts if p.reach is Reach.LINK and p.link and p.link.name == link.name),
+            skip=own, seed=seed,
+        ) for link in links(parts)
+    ]  # fmt: skip
+    routed = _spans(part for part in parts if part.reach is Reach.ROUTED)
+    if routed or wanted.v6:
+        found.append(Ground(Reach.ROUTED, None, routed, wanted.v6, seed=seed))
+    local = _spans(part for part in parts if part.reach is Reach.LOCAL)
+    if local:
+        found.append(Ground(Reach.LOCAL, None, local, seed=seed))
+    return tuple(found)
+
+
+def _spans(parts: Iterator[Segment]) -> tuple[Span, ...]:
+    return targets.merge(Span(part.first, part.last) for part in parts)
+
+
+def heads(found: Sequence[Way], ground: Ground, plan: Plan) -> list[Way]:
+    """The ways that search a ground; those that stand in for another come only when that one is unable."""
+    return [way for way in found if way.instead_of is None and way.suits(ground, plan)]
+
+
+def deputies(found: Sequence[Way], way: Way, ground: Ground, plan: Plan) -> list[Way]:
+    """The ways that stand in for one that is unable."""
+    return [other for other in found if other.instead_of == way.name and other.suits(ground, plan)]
+
+
+def expected(found: Sequence[Way], ground: Ground, plan: Plan) -> list[Expected]:
+    """What a search of the ground would send, and how long it takes; sends nothing."""
+    told: list[Expected] = []
+    waiting = heads(found, ground, plan)
+    while waiting:
+        way = waiting.pop(0)
+        try:
+            one = way.expect(ground, plan)
+        except Unable:
+            waiting = deputies(found, way, ground, plan) + waiting
+        else:
+            told += [one] if one is not None else []
+    return told
+
+
+def portion(found: Sequence[Way], ground: Ground, plan: Plan) -> int:
+    """How many addresses of a ground are searched before their hosts are asked."""
+    seconds = max((one.seconds for one in expected(found, ground, plan)), default=0.0)
+    if not ground.whole or seconds <= PORTION_SECONDS:
+        return PORTION_MOST
+    return int(min(PORTION_MOST, max(PORTION_LEAST, ground.whole * PORTION_SECONDS / seconds)))
 
 
 def count(parts: tuple[Segment, ...], reach: Reach, link: Link | None = None) -> int:

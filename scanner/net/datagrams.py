@@ -113,14 +113,16 @@ class Datagrams:
                 for group in (*question.groups, *question.join):
                     self._join(sock, port, group)
 
-    async def ask_links(self, questions: Sequence[Question]) -> None:
-        """Ask the groups (and everybody, where a question is for everybody) on every link, with its repetitions."""
+    async def ask_links(self, questions: Sequence[Question], links: Sequence[Link] | None = None) -> None:
+        """Ask the groups (and everybody, where a question is for everybody) on these links (None: on every one), with
+        its repetitions.
+        """
         most = max((q.repeat for q in questions), default=0)
         for turn in range(most):
             if turn:
                 low, high = REPEAT
                 await asyncio.sleep(random.uniform(low, high))  # noqa: S311 - spreads sendings, hides nothing
-            for link in self._links:
+            for link in self._links if links is None else links:
                 for question in questions:
                     if turn < question.repeat:
                         await self._ask_link(link, question)

@@ -4,17 +4,20 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
 
 from scanner.discover import arp
+from scanner.discover.base import Ground
 from scanner.discover.book import Sighting
 from scanner.net import interfaces
-from scanner.net.interfaces import Reach, Segment
+from scanner.net.interfaces import Reach
 from scanner.net.ledger import Ledger
 from scanner.net.pace import Pace
 from scanner.net.raw import LinkGone
+from scanner.targets import Span
 
 pytestmark = pytest.mark.root
 Build = Callable[[dict[str, str]], Any]
@@ -22,19 +25,17 @@ Build = Callable[[dict[str, str]], Any]
 DEVICES = {f"10.77.0.{n}": f"3c:ef:8c:00:00:{n:02x}" for n in range(10, 60)}
 
 
-def targets(first: str, last: str) -> list[Segment]:
-    from ipaddress import IPv4Address
+def targets(first: str, last: str, skip: str | None = None) -> Ground:
+    link = interfaces.read().link("s0")
+    spans = (Span(int(IPv4Address(first)), int(IPv4Address(last))),)
+    return Ground(Reach.LINK, link, spans, skip=frozenset({int(IPv4Address(skip))} if skip else ()))
 
-    topology = interfaces.read()
-    return [s for s in topology.segments(int(IPv4Address(first)), int(IPv4Address(last))) if s.reach is Reach.LINK]
 
-
-def sweep(parts: list[Segment], rate: float = 5000, **more: Any) -> tuple[list[Sighting], arp.Swept]:
+def sweep(ground: Ground, rate: float = 5000, **more: Any) -> tuple[list[Sighting], arp.Swept]:
     found: list[Sighting] = []
-    link = parts[0].link
-    assert link is not None
+    assert ground.link is not None
     waits = {"settle": 0.2, "pause": 0.2} | more
-    return found, asyncio.run(arp.sweep(link, parts, Pace(rate), Ledger(), found.append, **waits))
+    return found, asyncio.run(arp.sweep(ground.link, ground, Pace(rate), Ledger(), found.append, **waits))
 
 
 def test_everybody_is_found_with_the_right_mac(segment: Build) -> None:
@@ -62,7 +63,7 @@ def test_the_silent_are_asked_again_later_and_nobody_else(segment: Build) -> Non
 
 def test_addresses_to_skip_are_not_asked(segment: Build) -> None:
     segment(DEVICES)
-    found, swept = sweep(targets("10.77.0.10", "10.77.0.12"), skip=frozenset({"10.77.0.11"}))
+    found, swept = sweep(targets("10.77.0.10", "10.77.0.12", skip="10.77.0.11"))
 
     assert sorted(s.address for s in found) == ["10.77.0.10", "10.77.0.12"]
     assert swept.asked == 2
@@ -82,10 +83,9 @@ def test_a_link_that_goes_away_is_told(segment: Build) -> None:
     made = segment(DEVICES)
 
     async def main() -> None:
-        parts = targets("10.77.1.0", "10.77.9.255")
-        link = parts[0].link
-        assert link is not None
-        task = asyncio.create_task(arp.sweep(link, parts, Pace(300), Ledger(), lambda _s: None))
+        ground = targets("10.77.1.0", "10.77.9.255")
+        assert ground.link is not None
+        task = asyncio.create_task(arp.sweep(ground.link, ground, Pace(300), Ledger(), lambda _s: None))
         await asyncio.sleep(0.3)
         made.inside("ip", "link", "del", "d0")
         with pytest.raises(LinkGone, match="s0"):

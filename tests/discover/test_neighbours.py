@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from scanner.discover import neighbours
+from scanner.discover.base import Ground
 from scanner.discover.book import Sighting
 from scanner.net import interfaces
+from scanner.net.interfaces import Reach
 from scanner.net.ledger import Ledger
 from scanner.net.pace import Pace
+from scanner.targets import Span
 
 pytestmark = pytest.mark.root
 Build = Callable[[dict[str, str]], Any]
@@ -24,11 +27,10 @@ def test_the_kernel_finds_everybody_without_raw_sockets(segment: Build) -> None:
     topology = interfaces.read()
     link = topology.link("s0")
     assert link is not None
-    parts = list(topology.segments(int(IPv4Address("10.77.0.1")), int(IPv4Address("10.77.0.60"))))
+    spans = (Span(int(IPv4Address("10.77.0.1")), int(IPv4Address("10.77.0.60"))),)
+    ground = Ground(Reach.LINK, link, spans, skip=frozenset({int(IPv4Address("10.77.0.5"))}))
     found: list[Sighting] = []
-    poked = asyncio.run(
-        neighbours.poke(link, parts, Pace(1000), Ledger(), found.append, skip=frozenset({"10.77.0.5"}))
-    )
+    poked = asyncio.run(neighbours.poke(link, ground, Pace(1000), Ledger(), found.append))
 
     assert {s.address: s.mac for s in found} == {a: m for a, m in DEVICES.items() if a != "10.77.0.5"}
     assert poked.asked == 59

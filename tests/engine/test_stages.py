@@ -196,7 +196,7 @@ def test_a_device_from_a_foreign_subnet_is_heard_and_not_asked(segment: Build, k
 
 
 def test_an_interface_that_goes_away_ends_in_a_partial_report(segment: Build, known: Knowledge) -> None:
-    made = segment(fleet(20))
+    made = segment(fleet(200))
     made.start(SIMULATOR, "10.77.0.7")
     timer = threading.Timer(1.0, made.inside, ("ip", "link", "del", "d0"))
     timer.start()
@@ -208,7 +208,7 @@ def test_an_interface_that_goes_away_ends_in_a_partial_report(segment: Build, kn
     assert took < 8
     assert report.scan.failures
     assert all("s0" in failure for failure in report.scan.failures)
-    assert len(report.devices) == 20
+    assert 10 < len(report.devices) < 200
     assert not report.scan.interrupted
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 
+from scanner import discover
 from scanner.config import Plan
+from scanner.discover.base import Expected, Ground, Unable, Way
 from scanner.engine import ways
 from scanner.errors import UsageProblem
 from scanner.net.interfaces import Link, Reach, Route, Topology
@@ -64,3 +66,54 @@ def test_without_a_target_the_physical_links_are_scanned() -> None:
         ways.resolve(Plan(), HERE)
     private = Topology((LO, ETH), HERE.routes[:4])
     assert ways.resolve(Plan(), private).words == ("10.0.0.0/24",)
+
+
+def grounds(*words: str) -> list[Ground]:
+    plan = Plan(targets=words)
+    wanted = ways.resolve(plan, HERE)
+    return list(ways.grounds(ways.segments(plan, wanted, HERE), wanted, HERE, seed=1))
+
+
+def test_each_link_is_a_ground_and_so_is_what_lies_behind_a_router() -> None:
+    found = grounds("10.0.0.0/24", "192.168.0.0/30", "127.0.0.0/30", "fe80::1")
+
+    assert [(g.reach, g.link and g.link.name, g.whole, g.v6) for g in found] == [
+        (Reach.LINK, "eth0", 253, ()), (Reach.ROUTED, None, 2, ("fe80::1",)), (Reach.LOCAL, None, 2, ())
+    ]  # fmt: skip
+    assert int(IPv4Address("10.0.0.5")) in found[0].skip
+
+
+class Sure(Way):
+    name = "sure"
+
+    def suits(self, ground: Ground, plan: Plan) -> bool:
+        return True
+
+    def expect(self, ground: Ground, plan: Plan) -> Expected:
+        raise Unable("not today")
+
+
+class Deputy(Sure):
+    name = "deputy"
+    instead_of = "sure"
+
+    def expect(self, ground: Ground, plan: Plan) -> Expected:
+        return Expected("slowly", ground.count / 10)
+
+
+def test_a_way_stands_in_for_one_that_is_unable() -> None:
+    (ground,), plan = grounds("192.168.0.0/22"), Plan()
+    both = [Sure(), Deputy()]
+
+    assert [way.name for way in ways.heads(both, ground, plan)] == ["sure"]
+    assert [way.name for way in ways.deputies(both, both[0], ground, plan)] == ["deputy"]
+    assert ways.expected(both, ground, plan) == [Expected("slowly", 102.2)]
+
+
+def test_a_portion_is_what_the_pace_allows_in_a_minute() -> None:
+    both, plan = [Sure(), Deputy()], Plan()
+
+    assert ways.portion(both, grounds("192.168.0.0/24")[0], plan) == ways.PORTION_MOST
+    assert ways.portion(both, grounds("192.168.0.0/18")[0], plan) == ways.PORTION_LEAST
+    every = [made() for made in discover.ways()]
+    assert 3000 < ways.portion(every, grounds("172.16.0.0/12")[0], plan) < 6000
