@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str] | None] = {
     "judge": BASE | {"knowledge"},
     "assess": BASE | {"knowledge", "identify", "judge"},
     "state": BASE | {"recordings"},
+    "assets": BASE,
     "targets": BASE,
     "config": BASE | {"targets"},
     "net": BASE | {"protocols", "config", "targets"},

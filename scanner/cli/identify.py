@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,6 +21,7 @@ from scanner.cli import options
 @options.format_
 @options.output
 @options.fail_on
+@options.annotated
 def command(
     files: tuple[Path, ...],
     profiles: tuple[str, ...],
@@ -28,6 +30,7 @@ def command(
     format_: str,
     output: Path | None,
     fail_on: str | None,
+    **given: Any,
 ) -> int:
     """Tell who made the devices of recordings, without a network.
 
@@ -39,6 +42,7 @@ def command(
       lanveto identify camera.yaml
       lanveto identify --profile us-federal-contractor --format jsonl scans/*.yaml
       lanveto identify --as-of 2020-01-01 --profile us-federal-contractor old.yaml
+      lanveto identify scans/*.yaml --waivers waivers.yaml --join assets.csv --format xlsx --output devices.xlsx
     """
     from scanner import assess, knowledge
     from scanner.errors import InputProblem
@@ -52,6 +56,7 @@ def command(
     options.writable(output)
     started = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     known = knowledge.load(overlays)
+    annotations = options.annotating(given, known)
     recordings: list[Recording] = []
     problems: list[str] = []
     for file in files:
@@ -75,7 +80,7 @@ def command(
     )
     today = datetime.now(tz=UTC).date()
     cover = assess.coverage(devices, warnings=assess.age_warnings(known, today))
-    result = assess.report(scan, devices, cover, known)
+    result = annotations.added(assess.report(scan, devices, cover, known))
     options.emit(renderer.render(result), output)
     for problem_text in problems:
         options.complain(problem_text)

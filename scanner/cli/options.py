@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,9 @@ from scanner.model import Action, Report
 from scanner.values import one_line
 
 if TYPE_CHECKING:
+    from scanner.assets import Assets
+    from scanner.knowledge import Knowledge
+    from scanner.model import Waiver
     from scanner.report import Format
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -101,6 +105,74 @@ def renderer(name: str, output: Path | None) -> Format:
     if found.binary and output is None and sys.stdout is not None and sys.stdout.isatty():
         raise UsageProblem(f"--format {name}: is no text for a terminal; name a file with --output FILE")
     return found
+
+
+READ_FILE = click.Path(dir_okay=False, readable=False, path_type=Path)
+"""A file that is read: opened later, so that its own reader says what is wrong with it."""
+
+
+def annotated(command: F) -> F:
+    """What an organisation adds to a report: `--waivers`, `--join`, `--operator`."""
+    for option in (
+        click.option("--operator", metavar="NAME", help="Who runs this, as reports name them (default: the account)."),
+        click.option("--join", "assets", type=READ_FILE, multiple=True, metavar="FILE",
+                     help="Your own columns (owner, place) for devices, a CSV file with `mac` or `ip` (repeatable)."),
+        click.option("--waivers", type=READ_FILE, multiple=True, metavar="FILE",
+                     help="Findings that you have accepted until a day (repeatable; docs/waivers.md)."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What an organisation adds to a report, read before anything is sent."""
+
+    waivers: tuple[Waiver, ...]
+    assets: tuple[Assets, ...]
+    operator: str | None
+
+    def added(self, report: Report) -> Report:
+        """The report with all of it."""
+        from msgspec.structs import replace
+
+        from scanner import assets
+        from scanner.judge import waivers
+
+        report = replace(report, scan=replace(report.scan, operator=self.operator))
+        for table in self.assets:
+            report = assets.join(report, table)
+        return waivers.apply(report, self.waivers)
+
+
+def annotating(given: Mapping[str, Any], known: Knowledge) -> Annotations:
+    """Read the files of `annotated`; remarks about rows go to standard error. Raises `InputProblem`."""
+    read: tuple[Waiver, ...] = ()
+    tables: list[Assets] = []
+    if given["waivers"]:
+        from scanner.judge import waivers
+
+        read = waivers.load(given["waivers"], known)
+    if given["assets"]:
+        from scanner import assets
+
+        tables = [assets.load(path) for path in given["assets"]]
+        for problem in (problem for table in tables for problem in table.problems):
+            complain(problem)
+    return Annotations(read, tuple(tables), given["operator"] or _account())
+
+
+def _account() -> str | None:
+    """The account that runs this; under sudo, who called it. None where it has no name."""
+    import getpass
+    import os
+
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a number without a name, as in containers
+        return None
+    caller = os.environ.get("SUDO_USER")
+    return f"{caller} (as {name})" if caller and caller != name else name
 
 
 def fail_on(command: F) -> F:

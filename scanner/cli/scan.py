@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 @click.option("--quiet", "-q", is_flag=True, help="No progress, even on a terminal.")
 @options.rules
 @options.as_of
+@options.annotated
 def command(targets: tuple[str, ...], **given: Any) -> int:
     """Scan your own network: addresses, networks, ranges, interfaces or files of them.
 
@@ -82,9 +83,10 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
         return 0
     known = knowledge.load(given["overlays"])
     _check_profiles(known, given["profiles"])
+    annotations = options.annotating(given, known)
     line_ = Line(quiet=given["quiet"])
     try:
-        result = engine.run(plan, known, progress=line_)
+        result = annotations.added(engine.run(plan, known, progress=line_))
     finally:
         line_.clear()
     problem = state.save_last([device.recording for device in result.devices])

@@ -100,3 +100,39 @@ def test_an_unknown_profile_is_a_usage_error(case: str) -> None:
     done = _identify(case, "--profile", "us-federal-contractr")
     assert done.returncode == 2
     assert "us-federal-contractor" in done.stderr
+
+
+def test_waivers_own_columns_and_who_ran_it(case: str, tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(
+        "waivers: [{device: 192.0.2.42, policy: all, reason: moves in May, who: CISO, expires: 9999-01-01}]\n"
+    )
+    (tmp_path / "a.csv").write_text("ip;owner\n192.0.2.42;Ada\nbroken;x\n")
+    law = ("--profile", "us-federal-contractor", "--fail-on", "remove")
+    more = ("--waivers", str(tmp_path / "w.yaml"), "--join", str(tmp_path / "a.csv"), "--operator", "Grace")
+    assert _identify(case, *law).returncode == 1
+    done = _identify(case, *law, *more, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert "line 3" in done.stderr
+    document = json.loads(done.stdout)
+    assert document["scan"]["operator"] == "Grace"
+    (device,) = document["devices"]
+    assert (device["action"], device["columns"]) == ("none", {"owner": "Ada"})
+    assert {v["waiver"]["reason"] for v in device["verdicts"]} == {"moves in May"}
+    assert document["waivers"][0]["devices"] == [device["key"]]
+    table = _identify(case, *law, *more).stdout
+    assert "Waived until 9999-01-01: 192.0.2.42, all: moves in May (CISO)" in table
+    assert "Ada" in table
+    (tmp_path / "w.yaml").write_text((tmp_path / "w.yaml").read_text().replace("9999-01-01", "2020-01-01"))
+    done = _identify(case, *law, *more)
+    assert done.returncode == 1
+    assert "EXPIRED on 2020-01-01" in done.stdout
+
+
+def test_a_binary_format_goes_to_a_file_or_a_pipe(case: str, tmp_path: Path) -> None:
+    target = tmp_path / "x.xlsx"
+    assert _identify(case, "--format", "xlsx", "--output", str(target)).returncode == 0
+    assert target.read_bytes()[:2] == b"PK"
+    inner = f"{sys.executable} -m scanner.cli.main identify {case} --format xlsx"
+    done = subprocess.run(["script", "-qec", inner, "/dev/null"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "--output FILE" in done.stdout

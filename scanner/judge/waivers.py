@@ -1,0 +1,150 @@
+"""Waivers (`waivers.yaml`): findings that an organisation has decided to live with until a day.
+
+A waiver mutes and leaves a trace: the verdict stays in every report, marked, with reason and name; the device's action,
+the counts and `--fail-on` pass it over. On the day it expires it mutes nothing and is shown as expired. It names a
+device by MAC or IP address; an address can pass to another device, a MAC does not.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from scanner import documents
+from scanner.errors import InputProblem
+from scanner.knowledge.loader import Place, convert
+from scanner.knowledge.names import did_you_mean
+from scanner.model import Action, Device, Report, Verdict, Waiver, WaiverUse
+from scanner.values import file_name, normal_mac
+
+if TYPE_CHECKING:
+    from scanner.knowledge import Knowledge
+
+ALL = "all"
+MAX_FILE = 8 * 1024 * 1024
+
+
+class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    device: str
+    policy: str
+    reason: str
+    who: str
+    expires: datetime.date
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    waivers: list[Any]
+
+
+def load(paths: Iterable[Path], knowledge: Knowledge) -> tuple[Waiver, ...]:
+    """All waivers of these files, in order. Raises `InputProblem` naming file, entry, key and reason."""
+    found: dict[tuple[str, str], Waiver] = {}
+    for path in paths:
+        for waiver in _read(path, knowledge):
+            key = (waiver.device, waiver.policy)
+            if key in found:
+                raise InputProblem(
+                    f"{file_name(path)}: {waiver.device}, {waiver.policy}: stands twice; leave one of them out"
+                )
+            found[key] = waiver
+    return tuple(found.values())
+
+
+def apply(report: Report, waivers: Sequence[Waiver]) -> Report:
+    """The report with its verdicts marked, as on the day that it judges by."""
+    if not waivers:
+        return report
+    on = report.scan.law_as_of or report.scan.started[:10]
+    dated = [replace(waiver, expired=waiver.expires <= on) for waiver in waivers]
+    table: dict[str, list[Waiver]] = defaultdict(list)
+    for waiver in dated:
+        table[waiver.device].append(waiver)
+    fits: dict[tuple[str, str], list[str]] = defaultdict(list)
+    devices = []
+    for device in report.devices:
+        mine = [waiver for place in _places(device) for waiver in table.get(place, ())]
+        if mine:
+            device = replace(device, verdicts=tuple(_marked(v, mine) for v in device.verdicts))
+            for waiver in dict.fromkeys(v.waiver for v in device.verdicts if v.waiver):
+                fits[waiver.device, waiver.policy].append(device.key)
+        devices.append(device)
+    uses = tuple(WaiverUse(waiver=w, devices=tuple(fits[w.device, w.policy])) for w in dated)
+    return replace(report, devices=tuple(devices), waivers=(*report.waivers, *uses))
+
+
+def _places(device: Device) -> list[str]:
+    """How a waiver may name the device: its MAC first, then its addresses."""
+    recording = device.recording
+    named = [normal_mac(recording.mac) if recording.mac else None]
+    named += [_address(text) for text in (recording.ip, *recording.addresses) if text]
+    return [place for place in dict.fromkeys(named) if place is not None]
+
+
+def _marked(verdict: Verdict, waivers: Sequence[Waiver]) -> Verdict:
+    """The verdict with the waiver that fits it best: one that holds, then one for this measure alone."""
+    fitting = [w for w in waivers if w.policy in {ALL, verdict.policy}]
+    if not fitting or verdict.action is Action.NONE:
+        return verdict
+    return replace(verdict, waiver=min(fitting, key=lambda w: (w.expired, w.policy == ALL)))
+
+
+def _read(path: Path, knowledge: Knowledge) -> Iterable[Waiver]:
+    name = file_name(path)
+    document = _document(path, name)
+    if not isinstance(document, dict):
+        raise InputProblem(f"{name}: holds no mapping with 'waivers'")
+    for number, raw in enumerate(convert(document, _File, Place(name)).waivers, 1):
+        yield _waiver(raw, Place(name, _label(raw, number)), knowledge)
+
+
+def _label(raw: object, number: int) -> str:
+    device = raw.get("device") if isinstance(raw, dict) else None
+    return f"{number} ({device})" if isinstance(device, str) else str(number)
+
+
+def _waiver(raw: object, place: Place, knowledge: Knowledge) -> Waiver:
+    if isinstance(raw, dict) and isinstance(raw.get("device"), int):
+        raise place.problem("device", "is read as a number: put it in quotes")
+    entry = convert(raw, _Entry, place)
+    device = normal_mac(entry.device) or _address(entry.device)
+    if device is None:
+        raise place.problem("device", f"{entry.device!r} is neither a MAC nor an IP address")
+    if entry.policy != ALL and entry.policy not in knowledge.policies:
+        near = did_you_mean(entry.policy, knowledge.policies)
+        raise place.problem("policy", f"{entry.policy!r} is no measure{near}; see `lanveto rules list policies`")
+    for key in ("reason", "who"):
+        if not getattr(entry, key).strip():
+            raise place.problem(key, "is empty: a waiver without it helps nobody who reads the report")
+    return Waiver(
+        device=device, policy=entry.policy, reason=entry.reason, who=entry.who, expires=entry.expires.isoformat()
+    )
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        return None
+
+
+def _document(path: Path, name: str) -> Any:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+        if len(data) > MAX_FILE:
+            raise InputProblem(f"{name}: is larger than {MAX_FILE // 1024 // 1024} MiB")
+        node = documents.compose(data.decode("utf-8-sig"))
+        return {"waivers": []} if node is None else documents.Builder().build(node)
+    except OSError as error:
+        raise InputProblem(f"{name}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputProblem(f"{name}: is not UTF-8 text (byte {error.start})") from error
+    except documents.YamlError as error:
+        raise InputProblem(f"{name}: {error}") from error
