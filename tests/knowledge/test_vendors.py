@@ -109,6 +109,7 @@ def test_every_entity_of_the_founding_documents(graph: VendorGraph, name: str) -
         ("Quectel Wireless Solutions Co.,Ltd.", "quectel", "quectel", OuiMeans.NONE),
         ("Hisilicon Technologies Co., Ltd", "hisilicon", "hisilicon", OuiMeans.NONE),
         ("FLIR Systems Inc", "flir", "flir", OuiMeans.NONE),
+        ("Avaya Inc", "avaya", "avaya", OuiMeans.WHOLE_DEVICE),
     ],
 )
 def test_registrants(graph: VendorGraph, organisation: str, group: str, entity: str, means: OuiMeans) -> None:
@@ -123,7 +124,7 @@ FALSE_FRIENDS = [
     *("Naztec, Inc.", "Shenztech Ltd", "Shikino High-Tech Co., Ltd.", "Yoshiki Electronics Industry Ltd."),
     *("Beijing Autelan Technology Inc.", "Nautel LTD", "Teltronic AG", "Teltronics, Inc.", "N3com"),
     *("HEFEI DATANG STORAGE TECHNOLOGY CO.,LTD", "Zhejiang Haikang Science And Technology Co.,Ltd"),
-    *("GENETEC Corporation", "Motorola Solutions Inc.", "Shenzhen Kedakeda Technology Co., Ltd.", "Avaya Inc"),
+    *("GENETEC Corporation", "Motorola Solutions Inc.", "Shenzhen Kedakeda Technology Co., Ltd."),
     *("Navtech Radar Ltd.", "Hi-Profile Achievement (M) Sdn Bhd"),
 ]
 
