@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from scanner.identify import identify
 from scanner.judge import judge
 from scanner.knowledge import Knowledge
-from scanner.model import Coverage, Device, Identity, Level, Measure, Method, Recording, Report, Scan
+from scanner.model import Coverage, Device, Identity, Level, Measure, Method, Place, Recording, Report, Scan
 from scanner.values import normal_mac
 
 STALE_DAYS = 180
@@ -52,7 +52,19 @@ def device(recording: Recording, knowledge: Knowledge, law: Law) -> Device:
     """One recording, identified and judged."""
     identity = identify(recording, knowledge)
     verdicts = judge(identity, knowledge, profiles=law.profiles, as_of=law.as_of)
-    return Device(key=key(recording), recording=recording, identity=identity, verdicts=verdicts)
+    where = shown_place(recording.place) if recording.place is not None else ""
+    columns = (("place", where),) if where else ()
+    return Device(key=key(recording), recording=recording, identity=identity, verdicts=verdicts, columns=columns)
+
+
+def shown_place(place: Place) -> str:
+    """Where a device hangs, in words: `core-1 Gi1/0/1, VLAN 10`; a port with many devices is said to be one."""
+    parts = [" ".join(part for part in (place.switch, place.port) if part)]
+    if place.vlan is not None:
+        parts.append(f"VLAN {place.vlan}")
+    if place.macs is not None and place.macs > 1:
+        parts.append(f"with {place.macs - 1} more on that port")
+    return ", ".join(part for part in parts if part)
 
 
 def assess(

@@ -99,6 +99,21 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     truncated: bool = False
     silent: bool = False
     """True: the question was asked and nothing came (value is empty)."""
+    source: str | None = None
+    """Which file, capture or switch told it, where it was not heard by this scan itself."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Where a device hangs, as a switch, a router or a tagged frame tells it."""
+
+    switch: str | None = None
+    """Name or address of the switch; None where only the VLAN is known."""
+    port: str | None = None
+    vlan: int | None = None
+    macs: int | None = None
+    """How many addresses the switch sees on that port: many mean a port that leads to another switch."""
+    source: str | None = None
+    """Who told it."""
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -131,6 +146,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     addresses: tuple[str, ...] = ()
     mac: str | None = None
     observations: tuple[Observation, ...] = ()
+    place: Place | None = None
     truth: Truth | None = None
     source: Source | None = None
     note: str | None = None

@@ -25,7 +25,7 @@ EXIT_OK, EXIT_FINDINGS, EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERNAL, EXIT_INTERRU
 MAX_SENTENCE = 2000
 """Characters of one message to a person."""
 
-_ROOMS = frozenset({"main", "options", "progress"})  # files here that are not commands
+_ROOMS = frozenset({"main", "options", "progress", "sources"})  # files here that are not commands
 
 
 class _Commands(click.Group):
@@ -33,12 +33,14 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         folder = [os.path.dirname(__file__)]  # noqa: PTH120 - pathlib would cost its import at every start
-        return sorted(m.name for m in pkgutil.iter_modules(folder) if m.name not in _ROOMS and m.name[0] != "_")
+        found = (m.name for m in pkgutil.iter_modules(folder) if m.name not in _ROOMS and m.name[0] != "_")
+        return sorted(name.removesuffix("_") for name in found)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        command = import_module(f"scanner.cli.{cmd_name}").command
+        file = f"{cmd_name}_" if cmd_name in {"import"} else cmd_name  # a word of the language is no module's name
+        command = import_module(f"scanner.cli.{file}").command
         assert isinstance(command, click.Command)
         return command
 
@@ -64,6 +66,7 @@ _SUMMARY = {
     "demo": "A simulated fleet, scanned for real: no root, no network.",
     "explain": "Every byte, match and rule behind one answer.",
     "identify": "Recordings in, makers and verdicts out: no network.",
+    "import": "What other tools know becomes a report: no network.",
     "oui": "Look up and update the IEEE registry.",
     "rules": "Validate, read and score vendors, fingerprints and policies.",
     "scan": "Find the devices of a network, their makers, and what the law asks.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from scanner.model import Action, Device, Effect, Grade, Level, Match, Report, Verdict, Waiver
+from scanner.model import Action, Device, Effect, Grade, Level, Match, Place, Report, Verdict, Waiver
 from scanner.values import escaped_json
 
 MAX_VALUE = 4096
@@ -69,6 +69,8 @@ class DeviceObject(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...]
     conflicts: tuple[Evidence, ...]
     notes: tuple[str, ...]
+    place: Place | None
+    """Where it hangs, as a switch, a router or a tagged frame told it."""
     packets: int
     bytes_sent: int
     columns: dict[str, str]
@@ -97,6 +99,7 @@ def device_object(device: Device) -> DeviceObject:
         evidence=tuple(e for m in identity.matches for e in _evidence(m)),
         conflicts=tuple(e for m in identity.conflicts for e in _evidence(m)),
         notes=identity.notes,
+        place=recording.place,
         packets=device.packets,
         bytes_sent=device.bytes_sent,
         columns=dict(device.columns),

@@ -1,0 +1,87 @@
+"""ARP and neighbour tables: `ip neigh`, `arp -a` (Linux, macOS, Windows), `/proc/net/arp`, `Get-NetNeighbor`,
+`arp-scan`, and `show arp` of Cisco, Aruba, Juniper, Huawei and H3C. One line, one pair of addresses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from scanner.imports.base import Head, Heard, Input
+from scanner.imports.tables import address_in, is_station, mac_in, prompt
+from scanner.model import Place
+
+_EMPTY = re.compile(r"\b(?:incomplete|failed|unreachable|noarp|entries no match)\b|<incomplete>|unvollst", re.I)
+_NOISE = re.compile(
+    r"^\s*(?:-+|=+|\S*[#>$]|interface\s*[:=].*|schnittstelle\s*:.*|.*---\s*0x[0-9a-f]+|starting arp-scan.*"
+    r"|ending arp-scan.*"
+    r"|\d+ packets received.*|total\b.*|entries\b.*|ip arp table.*|arp table.*|flags\s*:.*|age\s*:.*|vrf\b.*"
+    r"|context\b.*"
+    r"|\[?ethernet\]?|building .*|\*.*not in.*|[-\s+|]+)\s*$",
+    re.I,
+)
+_HEADER = re.compile(r"\b(?:address|adresse|internet|hwaddress|hardware|mac|ifindex|protocol|linklayer)", re.I)
+_VLAN = re.compile(r"(?<![\w.])(?:vlan-?(?:interface|if)?|vl|irb\.|bvi|svi|br-?vlan)\.?(\d{1,4})(?![\w])", re.I)
+_LINUX_TAGGED = re.compile(r"\bdev \S+\.(\d{1,4})\b|\bon \S+\.(\d{1,4})\b")
+
+
+class Arp:
+    """Lines with a hardware address and a network address, whatever stands around them."""
+
+    name = "arp"
+    summary = "ip neigh, arp -a (Linux, macOS, Windows), arp-scan, show arp (Cisco, Aruba, Juniper, Huawei)"
+
+    def score(self, head: Head) -> float:
+        """The share of lines that hold both addresses, or say that one is missing."""
+        lines = [line for line in head.lines() if not _NOISE.match(line) and prompt(line) is None]
+        if not lines:
+            return 0.0
+        hits = sum(1 for line in lines if "," not in line and "{" not in line and _is_entry(line))
+        heads = sum(1 for line in lines if _HEADER.search(line) and mac_in(line) is None)
+        return 0.9 * hits / max(1, len(lines) - heads) if hits else 0.0
+
+    def read(self, source: Input) -> Iterator[Heard]:
+        """One `Heard` for each pair; entries of groups and empty ones are passed over, other lines counted."""
+        for number, line in source.lines():
+            if len(line) > 512:
+                source.skip(f"line {number}", line)
+                continue
+            found = mac_in(line)
+            if found is None:
+                if line.strip() and not _silent(line):
+                    source.skip(f"line {number}", line)
+                continue
+            mac, begin, end = found
+            address = address_in(line[:begin]) or address_in(line[end:])
+            if not is_station(mac) or address is None:
+                if is_station(mac) and not _group(line):
+                    source.skip(f"line {number}", line)
+                continue
+            vlan = _VLAN.search(line) or _LINUX_TAGGED.search(line)
+            place = None
+            if vlan:
+                tag = int(vlan[1] or vlan[2])
+                place = Place(vlan=tag) if 0 < tag < 4095 else None
+            yield Heard(mac, address, (), place)
+
+
+def _is_entry(line: str) -> bool:
+    found = mac_in(line)
+    if found is None:
+        return bool(_EMPTY.search(line)) and address_in(line) is not None
+    return address_in(line[: found[1]] + " " + line[found[2] :]) is not None or _group(line)
+
+
+def _group(line: str) -> bool:
+    """Whether a line's network address is a group's or everybody's: systems list these too."""
+    return bool(re.search(r"(?<![\d.])(?:22[4-9]|23\d|255)\.\d", line)) or "ff02::" in line.lower()
+
+
+def _silent(line: str) -> bool:
+    """Whether a line without a hardware address is one that such tables have."""
+    if _EMPTY.search(line):
+        return address_in(line) is not None
+    return bool(_NOISE.match(line) or _HEADER.search(line) or prompt(line))
+
+
+IMPORTER = Arp()

@@ -1,0 +1,46 @@
+"""Leases of Kea (`kea-leases4.csv`, `kea-leases6.csv`: the memfile backend)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+from scanner.imports.base import Head, Heard, Input
+from scanner.imports.tables import columns, is_station, moment, normal_address, rows, spelled_mac, told
+
+
+class Kea:
+    """Rows by Kea's own columns; the last row of an address is the one that holds."""
+
+    name = "kea"
+    summary = "Kea leases (kea-leases4.csv, kea-leases6.csv)"
+
+    def score(self, head: Head) -> float:
+        """Sure where the header has Kea's columns."""
+        return 1.0 if {"address", "valid_lifetime", "subnet_id"} <= set(columns(head, ("valid_lifetime",))) else 0.0
+
+    def read(self, source: Input) -> Iterator[Heard]:
+        """One `Heard` for each address, of its last row; declined and reclaimed leases (state 1, 2) are left out."""
+        last: dict[str, Heard | None] = {}
+        for number, row in rows(source, skip_until=("valid_lifetime",)):
+            address = normal_address(row.get("address", ""))
+            mac = spelled_mac(row.get("hwaddr", ""))
+            if address is None or (row.get("hwaddr") and mac is None):
+                source.skip(f"line {number}", ", ".join(row.values()))
+                continue
+            if row.get("state", "0") not in {"0", ""} or mac is None or not is_station(mac):
+                last[address] = None
+                continue
+            at = _begun(row)
+            name = unquote(row.get("hostname", "")).rstrip(".")
+            last[address] = Heard(mac, address, (told("dhcp.hostname", name, at=at),) if name else (), None, at)
+        yield from (heard for heard in last.values() if heard is not None)
+
+
+def _begun(row: dict[str, str]) -> str | None:
+    """When the lease was given or renewed: its end less its length."""
+    end, length = row.get("expire", ""), row.get("valid_lifetime", "")
+    return moment(str(int(end) - int(length))) if end.isdigit() and length.isdigit() and len(end) < 12 else None
+
+
+IMPORTER = Kea()

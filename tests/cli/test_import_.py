@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scanner.cli.main import run
+
+NEIGHBOURS = "192.0.2.1 dev eth0 lladdr 3c:ef:8c:11:22:33 REACHABLE\n192.0.2.2 dev eth0 lladdr c4:2f:90:a7:b5:d1 STALE\n"
+PORTS = "core-1#show mac address-table\n  10    3cef.8c11.2233    DYNAMIC     Gi1/0/1\n"
+PROFILE = ("--profile", "us-federal-contractor", "--as-of", "2026-11-24")
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def _file(folder: Path, name: str, text: str) -> str:
+    path = folder / name
+    path.write_text(text)
+    return str(path)
+
+
+def test_several_files_make_one_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arp, mac = _file(tmp_path, "arp.txt", NEIGHBOURS), _file(tmp_path, "mac.txt", PORTS)
+
+    assert run(["import", arp, mac, "--format", "jsonl", *PROFILE]) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["ip"], first["manufacturer"], first["level"]) == ("192.0.2.1", "dahua", "likely")
+    assert (first["place"]["switch"], first["place"]["port"], first["place"]["vlan"]) == ("core-1", "Gi1/0/1", 10)
+    assert first["columns"] == {"place": "core-1 Gi1/0/1, VLAN 10"}
+    assert second["manufacturer"] == "hikvision"
+
+
+def test_it_is_judged_like_a_scan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arp = _file(tmp_path, "arp.txt", NEIGHBOURS)
+
+    assert run(["import", arp, *PROFILE, "--fail-on", "investigate"]) == 1
+    assert "asked of you: 2 investigate" in capsys.readouterr().out
+
+
+def test_standard_input_and_a_named_format(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(NEIGHBOURS.encode())))
+
+    assert run(["import", "arp", "-", "--format", "jsonl"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_recordings_are_written_and_mean_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arp = _file(tmp_path, "arp.txt", NEIGHBOURS)
+    assert run(["import", arp, "--record", str(tmp_path / "kept"), "--format", "jsonl"]) == 0
+    first = [json.loads(line)["manufacturer"] for line in capsys.readouterr().out.splitlines()]
+    files = sorted(map(str, (tmp_path / "kept").glob("*.yaml")))
+
+    assert run(["identify", *files, "--format", "jsonl"]) == 0
+    assert [json.loads(line)["manufacturer"] for line in capsys.readouterr().out.splitlines()] == first == ["dahua", "hikvision"]
+
+
+def test_unknown_lines_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arp = _file(tmp_path, "arp.txt", NEIGHBOURS + "Lorem \x1b[31mipsum\n")
+
+    assert run(["import", arp]) == 0
+    out = capsys.readouterr().out
+    assert "1 not understood: line 3: Lorem \\x1b[31mipsum" in out
+    assert "\x1b" not in out
+
+
+def test_one_broken_file_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arp, what = _file(tmp_path, "arp.txt", NEIGHBOURS), _file(tmp_path, "what.txt", "Lorem ipsum\n" * 9)
+
+    assert run(["import", what, str(tmp_path / "none"), _file(tmp_path, "empty", ""), arp, "--format", "jsonl"]) == 2
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 2
+    assert "what.txt: is in no format that is known here" in told.err
+    assert "none: cannot be read: No such file or directory" in told.err
+    assert "empty: is empty" in told.err
+
+
+def test_a_named_format_that_it_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["import", "--from", "kea", _file(tmp_path, "arp.txt", NEIGHBOURS)]) == 2
+    assert "arp.txt" in capsys.readouterr().err
+
+
+def test_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["import"]) == 2
+    assert run(["import", "--from", "tarot", _file(tmp_path, "arp.txt", NEIGHBOURS)]) == 2
+    assert "there are arp" in capsys.readouterr().err
+    assert run(["import", "--list"]) == 0
+    assert "masscan" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("filler", [b"x", b"\0", b"\xff"], ids=["text", "nul", "no text"])
+def test_one_endless_line_is_a_clear_error_in_flat_memory(tmp_path: Path, filler: bytes) -> None:
+    """What 2 GB of one line do, as a pipe that would go on for ever."""
+    code = (
+        f"import sys, resource\nsys.stdout.buffer.write({NEIGHBOURS!r}.encode())\n"
+        f"try:\n  for _ in range(2048): sys.stdout.buffer.write({filler!r} * (1 << 20))\nexcept BrokenPipeError: pass\n"
+    )
+    producer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    meter = "import resource, sys\nfrom scanner.cli.main import run\ncode = run(sys.argv[1:])\nprint(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", meter, "import", "arp", "-", "--format", "jsonl"], stdin=producer.stdout,
+        capture_output=True, text=True, check=False, env=os.environ | {"XDG_STATE_HOME": str(tmp_path)}, timeout=60,
+    )  # fmt: skip
+    assert producer.stdout is not None
+    producer.stdout.close()
+    producer.wait()
+
+    assert len(done.stdout.splitlines()) == 2
+    assert "line 3 is longer than 1024 KiB" in done.stderr
+    code_, megabytes = done.stderr.splitlines()[-1].split()
+    assert code_ == "2"
+    assert int(megabytes) < 200

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from scanner.errors import InputProblem, UsageProblem
+from scanner.imports.csv import check_mapping
+
+
+def test_usual_columns_are_known(read: Callable[..., Any]) -> None:
+    heard, source = read(
+        "Hostname;IP Address;MAC Address;Switch;Switch Port;VLAN\ncam;192.0.2.1;3C-EF-8C-11-22-33;core-1;Gi1/0/1;10\n;;;;;\n", "csv"
+    )
+
+    (only,) = heard
+    assert (only.mac, only.address) == ("3c:ef:8c:11:22:33", "192.0.2.1")
+    assert (only.place.switch, only.place.port, only.place.vlan) == ("core-1", "Gi1/0/1", 10)
+    assert [(o.channel, o.value) for o in only.observations] == [("dhcp.hostname", "cam")]
+    assert source.unknown == 0
+
+
+def test_columns_are_named(read: Callable[..., Any]) -> None:
+    heard, _ = read(
+        'Asset,Hardware,Where\n"A, 1",3cef.8c11.2233,192.0.2.1\n', "csv", mapping={"mac": "Hardware", "ip": "Where"},
+        recognised=False,
+    )  # fmt: skip
+
+    assert [(h.mac, h.address) for h in heard] == [("3c:ef:8c:11:22:33", "192.0.2.1")]
+
+
+def test_a_column_that_is_not_there(read: Callable[..., Any]) -> None:
+    with pytest.raises(UsageProblem, match="there are asset, hardware"):
+        read("Asset,Hardware\na,3cef.8c11.2233\n", "csv", mapping={"mac": "Hardwear"}, recognised=False)
+
+
+def test_no_column_of_use(read: Callable[..., Any]) -> None:
+    with pytest.raises(InputProblem, match="header line"):
+        read("Asset,Price\nx,3\n", "csv", recognised=False, mapping={})
+
+
+@pytest.mark.parametrize("text", ["mac", "mac=", "=x", "colour=x"])
+def test_mappings_that_are_none(text: str) -> None:
+    with pytest.raises(UsageProblem, match="MEANING=COLUMN"):
+        check_mapping(text)
+
+
+def test_a_claim_in_a_vendor_column_is_no_evidence(read: Callable[..., Any]) -> None:
+    heard, _ = read("ip,mac,vendor,model\n192.0.2.1,02:00:00:00:00:01,Hikvision,DS-2CD\n", "csv")
+
+    assert heard[0].observations == ()

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from scanner.errors import InputProblem
+from scanner.imports.base import Heard
+from scanner.model import Observation, Place
+from scanner.picture import Picture
+
+MAC, OTHER = "3c:ef:8c:11:22:33", "c4:2f:90:a7:b5:d1"
+TITLE = Observation(channel="http.title", value="WEB SERVICE", port=80)
+NAME = Observation(channel="dhcp.hostname", value="cam-1")
+
+PARTS = (
+    Heard(MAC, "192.0.2.1"),
+    Heard(MAC, None, (NAME,)),
+    Heard(None, "192.0.2.1", (TITLE,)),
+    Heard(MAC, None, (), Place(switch="core-1", port="Gi1/0/1", vlan=10, macs=1)),
+)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_one_device_in_whatever_order_it_is_told_of(order: tuple[int, ...]) -> None:
+    picture = Picture()
+    for number in order:
+        picture.enter(PARTS[number], f"source-{number}")
+    recordings, warnings = picture.recordings()
+
+    (only,) = recordings
+    assert (only.mac, only.ip) == (MAC, "192.0.2.1")
+    assert {(o.channel, o.value) for o in only.observations if o.channel != "mac"} == {("http.title", "WEB SERVICE"), ("dhcp.hostname", "cam-1")}
+    assert only.place is not None
+    assert only.place.port == "Gi1/0/1"
+    assert warnings == []
+
+
+def test_who_said_what_and_when_is_kept() -> None:
+    picture = Picture()
+    picture.enter(Heard(MAC, "192.0.2.1", (NAME,)), "leases.csv", "2026-11-01T00:00:00Z")
+    picture.enter(Heard(MAC, "192.0.2.1", (NAME,), None, "2026-11-02T00:00:00Z"), "capture.pcap", "2026-11-24T00:00:00Z")
+    picture.enter(Heard(MAC, "192.0.2.1", (), None, "2026-11-03T00:00:00Z"), "capture.pcap", None)
+    (only,), _ = picture.recordings()
+
+    assert [(o.channel, o.source, o.at) for o in only.observations] == [
+        ("dhcp.hostname", "leases.csv", "2026-11-01T00:00:00Z"), ("dhcp.hostname", "capture.pcap", "2026-11-02T00:00:00Z"),
+        ("mac", "leases.csv", "2026-11-01T00:00:00Z"), ("mac", "capture.pcap", "2026-11-03T00:00:00Z"),
+    ]  # fmt: skip
+
+
+def test_two_macs_on_one_address_are_a_warning_with_their_sources() -> None:
+    picture = Picture()
+    picture.enter(Heard(MAC, "192.0.2.1"), "arp.txt", "2026-11-24T00:00:00Z")
+    picture.enter(Heard(OTHER, "192.0.2.1"), "leases.csv", "2026-11-23T00:00:00Z")
+    recordings, warnings = picture.recordings()
+
+    assert len(recordings) == 2
+    (warning,) = warnings
+    assert "192.0.2.1 is claimed by 2 MAC addresses" in warning
+    assert "arp.txt, 2026-11-24T00:00:00Z" in warning
+    assert "leases.csv" in warning
+
+
+def test_one_mac_on_many_addresses_is_a_warning() -> None:
+    picture = Picture()
+    for number in range(1, 9):
+        picture.enter(Heard(MAC, f"192.0.2.{number}"), "arp.txt")
+    recordings, warnings = picture.recordings()
+
+    assert len(recordings) == 8
+    (warning,) = warnings
+    assert f"{MAC} stands for 8 addresses (192.0.2.1, " in warning
+
+
+def test_one_device_with_two_addresses_is_known_by_its_serial() -> None:
+    picture = Picture()
+    serial = Observation(channel="upnp.serialnumber", value="0123456789")
+    picture.enter(Heard(MAC, "192.0.2.1", (serial,)), "a")
+    picture.enter(Heard(MAC, "192.0.2.2", (serial,)), "a")
+    recordings, warnings = picture.recordings()
+
+    assert [(r.ip, r.addresses) for r in recordings] == [("192.0.2.1", ("192.0.2.2",))]
+    assert warnings == []
+
+
+def test_a_host_of_both_internets_is_one_device() -> None:
+    picture = Picture()
+    for address in ("fe80::3eef:8cff:fe11:2233", "2001:db8::7", "192.0.2.1"):
+        picture.enter(Heard(MAC, address), "neigh")
+    recordings, warnings = picture.recordings()
+
+    assert [(r.ip, r.addresses) for r in recordings] == [("192.0.2.1", ("2001:db8::7", "fe80::3eef:8cff:fe11:2233"))]
+    assert warnings == []
+
+
+def test_ports_of_several_records_become_one_list() -> None:
+    picture = Picture()
+    for port in ("443", "80", "80", "8000,554"):
+        picture.enter(Heard(None, "192.0.2.1", (Observation(channel="tcp.open", value=port),)), "m.json")
+    (only,), _ = picture.recordings()
+
+    assert [(o.channel, o.value) for o in only.observations] == [("tcp.open", "80,443,554,8000")]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_port_with_the_fewest_addresses_is_the_devices_own(turned: bool) -> None:
+    uplink, edge = Place(switch="core", port="Te1/1", macs=400), Place(switch="edge", port="5", vlan=10, macs=1)
+    picture = Picture()
+    for place in (edge, uplink) if turned else (uplink, edge):
+        picture.enter(Heard(MAC, None, (), place), "table")
+    (only,), _ = picture.recordings()
+
+    assert only.place is not None
+    assert (only.place.switch, only.place.port, only.place.source) == ("edge", "5", "table")
+
+
+def test_what_repeats_for_ever_is_bounded() -> None:
+    picture = Picture()
+    for number in range(5000):
+        picture.enter(Heard(MAC, "192.0.2.1", (Observation(channel="upnp.ssdp", value=f"NOTIFY * HTTP/1.1\r\nUSN: {number}"),)), "c")
+    (only,), _ = picture.recordings()
+
+    assert len(only.observations) < 20
+
+
+def test_a_picture_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scanner.picture.MAX_DEVICES", 3)
+    picture = Picture()
+    for number in range(3):
+        picture.enter(Heard(None, f"192.0.2.{number}"), "x")
+    with pytest.raises(InputProblem, match="more than 3 devices"):
+        picture.enter(Heard(None, "192.0.2.9"), "x")
+    assert len(picture) == 3
+
+
+def test_secrets_are_masked() -> None:
+    picture = Picture()
+    said = Observation(channel="http.response", value='HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Digest realm="x", nonce="1234abcd"\r\n\r\n', port=80)
+    picture.enter(Heard(None, "192.0.2.1", (said,)), "x")
+    (only,), _ = picture.recordings()
+
+    assert "1234abcd" not in only.observations[0].value
