@@ -131,6 +131,8 @@ class Scene:
     """Enters a reason why the scan is not complete."""
     halted: Callable[[Entry], str | None]
     """Why a host must not be spoken to any more, or None."""
+    unable: Callable[[str, str], None]
+    """Enters a part of a way that could not be done, under a name of its own, and why."""
     expect: Callable[[float], None]
     """Says that answers may come for so many seconds from now: the scan does not end before."""
     stack: AsyncExitStack

@@ -140,11 +140,16 @@ class Book:
         entry.packets += sighting.packets
         return entry
 
-    def heard(self, address: str, observation: Observation, *, method: str, link: str | None) -> Entry | None:
-        """Enter an answer that came from an address; None where it is excluded."""
+    def heard(
+        self, address: str, observation: Observation, *, method: str, link: str | None, mac: str | None = None
+    ) -> Entry | None:
+        """Enter an answer that came from an address, and where it is known from a MAC: two devices in their factory
+        state share an address. None where it is excluded.
+        """
         if address in self.excluded:
             return None
-        entry = self.at(address) or self.sighted(Sighting(address, None, method, link, packets=0))
+        entry = self.at(address) if mac is None else None
+        entry = entry or self.sighted(Sighting(address, mac, method, link, packets=0))
         if entry is not None:
             entry.methods.add(method)
             entry.add([observation])

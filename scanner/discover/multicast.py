@@ -15,9 +15,11 @@ from scanner.net.datagrams import Datagrams
 from scanner.net.interfaces import Link, Reach
 from scanner.net.pace import Pace
 from scanner.protocols import protocols as all_protocols
-from scanner.protocols.base import Protocol, Question
+from scanner.protocols.base import Alone, Protocol, Question
 
 METHOD = "multicast"
+FRAMES = "frames"
+"""Bare Ethernet frames, and datagrams from addresses that are not of the link's network, as reports name them."""
 FIRST_ANSWERS = 1.0
 """Seconds after a question to everybody, before those who answered are asked more; late answers count too."""
 ANSWERS = 1.0
@@ -43,7 +45,7 @@ async def ask(
     """
     datagrams.listen(wanted)
     await datagrams.ask_links(wanted, links)
-    seconds = max((q.seconds for q in wanted if q.groups or q.broadcast), default=0.0)
+    seconds = max((q.seconds for q in wanted if q.together), default=0.0)
     await asyncio.sleep(min(seconds, patience))
     return max(0.0, seconds - patience)
 
@@ -68,8 +70,7 @@ class Multicast(Way):
             raise Unable(SWITCHED_OFF)
         wanted = questions(speakers(all_protocols().values()))
         said = dict.fromkeys(
-            f"{q.request} to {', '.join(q.groups or ('everybody',))}:{q.port} × {q.repeat}"
-            for q in wanted if q.groups or q.broadcast
+            f"{q.request} to {_destination(q)} × {q.repeat}" for q in wanted if q.together
         )  # fmt: skip
         if not said or ground.portion:
             return None
@@ -83,10 +84,10 @@ class Multicast(Way):
         self._speakers = speakers(scene.protocols)
         self._datagrams = Datagrams(
             scene.links if scene.plan.multicast else (), self._speakers, scene.ledger,
-            Pace(scene.plan.manners.datagrams), scene.heard, real_port=scene.plan.real_port,
+            Pace(scene.plan.manners.datagrams), scene.heard, real_port=scene.plan.real_port, raw=scene.plan.raw,
         )  # fmt: skip
+        scene.stack.callback(self._told, scene)  # once all sockets are closed, and every loss is counted
         await scene.stack.enter_async_context(self._datagrams)
-        scene.stack.callback(self._problems, scene)
 
     async def search(self, ground: Ground, scene: Scene) -> str | None:
         """Every question to everybody, once a link."""
@@ -110,16 +111,31 @@ class Multicast(Way):
         for entry in entries:
             if scene.halted(entry) is None:
                 known = {seen.channel for seen in entry.observations}
-                alone = [question for question in questions(self._speakers) if question.channel not in known]
+                shared = entry.link is not None and bool(scene.asked)
+                when = {Alone.FIRST} if shared else {Alone.FIRST, Alone.AWAY}
+                alone = [q for q in questions(self._speakers) if q.channel not in known and q.alone in when]
                 entry.asked = await self._datagrams.ask_host(entry.address, alone)
                 sent = sent or bool(entry.asked)
         if sent:
             await asyncio.sleep(ANSWERS)
 
-    def _problems(self, scene: Scene) -> None:
+    def _told(self, scene: Scene) -> None:
         assert self._datagrams is not None
         for problem in self._datagrams.problems:
             scene.warn(problem)
+        if self._datagrams.missing is not None:
+            scene.unable(FRAMES, self._datagrams.missing)
+        if self._datagrams.lost:
+            scene.warn(
+                f"{self._datagrams.lost} answers to discovery questions were lost for lack of room: devices may have "
+                "been missed; scan more slowly, or in parts"
+            )
+
+
+def _destination(question: Question) -> str:
+    if question.ethertype is not None:
+        return f"everybody, EtherType {question.ethertype:#06x}"
+    return f"{', '.join(question.groups or ('everybody',))}:{question.port}"
 
 
 WAY = Multicast

@@ -90,7 +90,7 @@ class Stages:
         self.scene = Scene(
             plan=plan, topology=self.topology, ledger=self.ledger, protocols=self._protocols, book=self.book,
             links=ways.links(self.segments), heard=self._heard, tick=self._searching, warn=self.warn, fail=self.fail,
-            halted=self._halted, expect=self._expect, stack=AsyncExitStack(),
+            halted=self._halted, expect=self._expect, unable=self._unable, stack=AsyncExitStack(),
         )  # fmt: skip
 
     async def work(self) -> None:
@@ -229,14 +229,16 @@ class Stages:
     def _heard(self, heard: Heard) -> None:
         address = heard.address
         if address in self.targets:
-            self.book.heard(address, heard.observation, method=multicast.METHOD, link=heard.link)
+            self.book.heard(address, heard.observation, method=multicast.METHOD, link=heard.link, mac=heard.mac)
             return
         link = self.topology.link(heard.link) if heard.link else None
         if link is None or address in self.topology.own:
             return
         if any(IPv4Address(address) in own.network for own in link.addresses):
             return  # a neighbour nobody asked about
-        entry = self.book.heard(address, heard.observation, method=multicast.METHOD, link=heard.link)
+        entry = self.book.heard(
+            address, heard.observation, method=multicast.METHOD, link=heard.link, mac=heard.mac
+        )
         if entry is not None:
             entry.foreign = True
 
@@ -297,6 +299,9 @@ class Stages:
         if known is not None:
             ran, note = ran or known.ran, note or known.note
         self.methods[name] = Method(name=name, ran=ran, note=note)
+
+    def _unable(self, name: str, why: str) -> None:
+        self.method(name, ran=False, note=why)
 
     def warn(self, text: str) -> None:
         """Enter a warning, once."""

@@ -1,5 +1,8 @@
 """Discovery datagrams: questions to groups, to everybody on a link and to single hosts; ears on the ports where makers
 answer; every answer recognised by a protocol, the rest dropped.
+
+With raw sockets, a second ear on each link (`frames`) sends the questions that are bare Ethernet frames, and hears
+devices whose address is not of this network; without them `missing` says what that costs.
 """
 
 from __future__ import annotations
@@ -12,14 +15,17 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from types import TracebackType
 from typing import Self
 
-from scanner.model import Observation, Via
+from scanner.model import Observation, Transport, Via
+from scanner.net.frames import FrameSocket, Overheard
 from scanner.net.interfaces import Link
 from scanner.net.ledger import Ledger, now
 from scanner.net.pace import Pace
-from scanner.protocols.base import Protocol, Question
+from scanner.net.packet import LinkGone
+from scanner.protocols.base import Alone, Protocol, Question
 from scanner.values import from_bytes
 
 MAX_DATAGRAM = 65_535
@@ -31,9 +37,20 @@ MAX_SOURCES = 100_000
 REPEAT = (0.05, 0.25)
 """Seconds between two sendings of one question, drawn at random (SOAP-over-UDP: 50 to 250 ms)."""
 
+NO_FRAMES = (
+    "raw sockets are not permitted: questions in bare Ethernet frames (Hikvision's 0x8033) were not asked, and devices "
+    "whose address is not of this network (factory settings) are heard only where the kernel lets their answers "
+    "through (rp_filter=0). Root would have done both"
+)
+
 _PKTINFO = 8  # IP_PKTINFO
 _EVERYBODY = "255.255.255.255"
 _RECEIVE_BUFFER = 4 << 20
+_RCVBUFFORCE = 33
+_MEMINFO, _MEMINFO_DROPS = 55, 8
+"""SO_MEMINFO (socket(7)): numbers about a socket's memory; the ninth is what SO_RXQ_OVFL counts."""
+_PATIENCE = (0.01, 0.05, 0.2, 0.0)
+"""Seconds to wait for room in a full queue, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +63,8 @@ class Heard:
     protocol: str
     link: str | None = None
     """Where it came in, if that is known."""
+    mac: str | None = None
+    """Who sent the frame; known only from raw sockets."""
 
 
 class Datagrams:
@@ -57,7 +76,7 @@ class Datagrams:
     def __init__(
         self, links: Sequence[Link], protocols: Iterable[Protocol], ledger: Ledger, pace: Pace,
         heard: Callable[[Heard], None], *, real_port: Callable[[str, int], int | None] = lambda _address, port: port,
-        loop_back: bool = False,
+        loop_back: bool = False, raw: bool = True,
     ) -> None:  # fmt: skip
         self._links = tuple(links)
         self._protocols = tuple(protocols)
@@ -66,9 +85,12 @@ class Datagrams:
         self._heard = heard
         self._real_port = real_port
         self._loop_back = loop_back
+        self._raw = raw
+        self._frames: dict[str, FrameSocket] = {}
+        self._near = {link.name: tuple(own.network for own in link.addresses) for link in links}
         self._senders: dict[str, socket.socket] = {}
         self._alone: socket.socket | None = None
-        self._listeners: dict[int, socket.socket] = {}
+        self._listeners: dict[tuple[str, int], socket.socket] = {}
         self._joined: set[tuple[int, str, int]] = set()
         self._sources: dict[str, int] = {}
         self._channels: dict[tuple[str, str], int] = {}
@@ -77,6 +99,10 @@ class Datagrams:
         self.problems: list[str] = []
         self.dropped = 0
         """Datagrams that were not kept: beyond the bounds, or of no protocol."""
+        self.lost = 0
+        """Datagrams and frames that the kernel had no room for; complete at the end of the context."""
+        self.missing: str | None = None
+        """What could not be done for want of raw sockets, or None."""
 
     async def __aenter__(self) -> Self:
         self._alone = self._socket(None)
@@ -97,21 +123,54 @@ class Datagrams:
         loop = asyncio.get_running_loop()
         for sock in (self._alone, *self._senders.values(), *self._listeners.values()):
             if sock is not None:
+                self.lost += _lost(sock)
                 loop.remove_reader(sock.fileno())
                 sock.close()
+        for name in list(self._frames):
+            self._hush(name)
         self._alone = None
         self._senders.clear()
         self._listeners.clear()
 
-    def listen(self, questions: Iterable[Question]) -> None:
-        """Open the ports, and join the groups, where answers to these questions may arrive."""
+    def listen(self, questions: Sequence[Question]) -> None:
+        """Open the ports, and join the groups, where answers to these questions may arrive; with raw sockets, the ear
+        on each link too.
+        """
         for question in questions:
             for port in question.listen:
-                sock = self._listener(port)
-                if sock is None:
-                    continue
-                for group in (*question.groups, *question.join):
-                    self._join(sock, port, group)
+                sock = self._listener("", port)
+                if sock is not None:
+                    for group in (*question.groups, *question.join):
+                        self._join(sock, port, group)
+            for group in () if question.listen else question.join:
+                sock = self._listener(group, question.port)
+                if sock is not None:
+                    self._join(sock, question.port, group)
+        self._listen_raw(questions)
+
+    def _listen_raw(self, questions: Sequence[Question]) -> None:
+        types = {question.ethertype for question in questions if question.ethertype is not None}
+        asked = {port for q in questions if q.together and q.ethertype is None for port in (q.port, *q.listen)}
+        if not asked and not types:
+            return
+        for link in self._links:
+            if link.mac is None or link.name in self._frames:
+                continue
+            if not self._raw:
+                self.missing = NO_FRAMES.replace("not permitted", "switched off")
+                return
+            sender = self._senders.get(link.name)
+            own = {sender.getsockname()[1]} if sender is not None else set()
+            try:
+                ear = FrameSocket(link, ethertypes=types, ports=own | asked)
+            except PermissionError:
+                self.missing = NO_FRAMES
+                return
+            except (LinkGone, OSError) as error:
+                self.problems.append(f"{link.name}: no ear for bare frames: {error}")
+                continue
+            self._frames[link.name] = ear
+            asyncio.get_running_loop().add_reader(ear.fileno(), self._drain_frames, link.name)
 
     async def ask_links(self, questions: Sequence[Question], links: Sequence[Link] | None = None) -> None:
         """Ask the groups (and everybody, where a question is for everybody) on these links (None: on every one), with
@@ -133,20 +192,51 @@ class Datagrams:
         asked = []
         for question in questions:
             port = self._real_port(address, question.port)
-            if question.unicast and port is not None and await self._send(self._alone, question, address, port):
+            if question.alone is Alone.NEVER or port is None or question.ethertype is not None:
+                continue
+            if await self._send(self._alone, question, question.payload, address, port):
                 asked.append(question)
         return asked
 
     async def _ask_link(self, link: Link, question: Question) -> None:
+        if question.ethertype is not None:
+            await self._send_frame(link, question)
+            return
         sender = self._senders.get(link.name)
         if sender is None:
             return
+        payload = _signed(question, link)
         sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, question.ttl)
         for group in question.groups:
-            await self._send(sender, question, group, question.port)
+            await self._send(sender, question, payload, group, question.port)
         if question.broadcast:
             for target in self._everybody(link, sender):
-                await self._send(sender, question, target, question.port)
+                await self._send(sender, question, payload, target, question.port)
+
+    async def _send_frame(self, link: Link, question: Question) -> None:
+        payload = _signed(question, link)
+        assert question.ethertype is not None
+        await self._pace.take()
+        for patience in _PATIENCE:
+            ear = self._frames.get(link.name)
+            if ear is None:
+                return
+            try:
+                sent = ear.ask(question.ethertype, payload)
+            except (LinkGone, OSError):
+                self._hush(link.name)
+                return
+            if sent:
+                what = f"{question.request}, EtherType {question.ethertype:#06x}"
+                self._ledger.write("frame", "ff:ff:ff:ff:ff:ff", 14 + len(payload), what)
+                return
+            await asyncio.sleep(patience)
+
+    def _hush(self, link: str) -> None:
+        ear = self._frames.pop(link)
+        asyncio.get_running_loop().remove_reader(ear.fileno())
+        self.lost += ear.drops()
+        ear.close()
 
     @staticmethod
     def _everybody(link: Link, sender: socket.socket) -> Iterable[str]:
@@ -155,11 +245,13 @@ class Datagrams:
             return [_EVERYBODY]
         return dict.fromkeys(str(a.network.broadcast_address) for a in link.addresses if a.network.prefixlen < 31)
 
-    async def _send(self, sock: socket.socket, question: Question, address: str, port: int) -> bool:
+    async def _send(
+        self, sock: socket.socket, question: Question, payload: bytes, address: str, port: int
+    ) -> bool:
         await self._pace.take()
-        for patience in (0.01, 0.05, 0.2, 0):
+        for patience in _PATIENCE:
             try:
-                sock.sendto(question.payload, (address, port))
+                sock.sendto(payload, (address, port))
             except (BlockingIOError, InterruptedError):
                 await asyncio.sleep(patience)  # the queue is full: unresolved neighbours hold it
             except OSError as error:
@@ -167,7 +259,7 @@ class Datagrams:
                     return False  # no way there, or an earlier datagram was refused
                 await asyncio.sleep(patience)
             else:
-                self._ledger.sent("udp", address, len(question.payload), question.request, port=question.port)
+                self._ledger.sent("udp", address, len(payload), question.request, port=question.port)
                 return True
         return False
 
@@ -175,7 +267,7 @@ class Datagrams:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:
             sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            _widen(sock)
             sock.setsockopt(socket.IPPROTO_IP, _PKTINFO, 1)
             if link is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -194,21 +286,22 @@ class Datagrams:
             raise
         return sock
 
-    def _listener(self, port: int) -> socket.socket | None:
-        if port in self._listeners:
-            return self._listeners[port]
+    def _listener(self, group: str, port: int) -> socket.socket | None:
+        """The socket that hears what is said to a port, whatever the address (""), or to one group only."""
+        if (group, port) in self._listeners:
+            return self._listeners[group, port]
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            _widen(sock)
             sock.setsockopt(socket.IPPROTO_IP, _PKTINFO, 1)
-            sock.bind(("", port))
+            sock.bind((group, port))
         except OSError as error:
             sock.close()
             self.problems.append(f"UDP port {port}: cannot listen there: {error.strerror or error}")
             return None
-        self._listeners[port] = sock
+        self._listeners[group, port] = sock
         self._read(sock, Via.MULTICAST)
         return sock
 
@@ -229,33 +322,66 @@ class Datagrams:
     def _drain(self, sock: socket.socket, via: Via) -> None:
         for _ in range(256):  # then others get their turn
             try:
-                data, ancillary, _flags, source = sock.recvmsg(MAX_DATAGRAM, 64)
+                data, ancillary, _flags, (address, port) = sock.recvmsg(MAX_DATAGRAM, 64)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
                 continue  # an ICMP error of an earlier datagram
-            self._take(data, ancillary, source[0], via)
+            index = next((struct.unpack_from("=i", value)[0] for _, kind, value in ancillary if kind == _PKTINFO), None)
+            link = self._names.get(index) if index is not None else None
+            if sock is not self._alone and link in self._frames and not self._of(link, address):
+                continue  # the ear on the link hears it too, and knows who sent it
+            self._take(Overheard("", data, 0, address, port), link, via)
 
-    def _take(self, data: bytes, ancillary: Sequence[tuple[int, int, bytes]], address: str, via: Via) -> None:
-        count = self._sources.get(address, 0)
-        mark = (address, from_bytes(data[:64]), hash(data))
+    def _drain_frames(self, name: str) -> None:
+        ear = self._frames.get(name)
+        if ear is None:
+            return
+        alone = self._alone.getsockname()[1] if self._alone is not None else 0
+        try:
+            for found in ear.heard():
+                if found.source is None:
+                    self._take(found, name, Via.BROADCAST)
+                elif not self._of(name, found.source) and found.target_port != alone:
+                    # Of this network: a socket hears it. To the port for single hosts: a router handed it on.
+                    self._take(found, name, Via.MULTICAST)
+        except (LinkGone, OSError):
+            self._hush(name)
+
+    def _of(self, link: str, address: str) -> bool:
+        own = IPv4Address(address)
+        return any(own in network for network in self._near.get(link, ()))
+
+    def _take(self, heard: Overheard, link: str | None, via: Via) -> None:
+        data, mac = heard.data, heard.mac or None
+        sender = mac if heard.source is None else heard.source if mac is None else f"{heard.source} {mac}"
+        assert sender is not None
+        count = self._sources.get(sender, 0)
+        mark = (sender, from_bytes(data[:64]), hash(data))
         if mark in self._known:
             return
         if count >= MAX_PER_SOURCE or (count == 0 and len(self._sources) >= MAX_SOURCES):
             self.dropped += 1
             return
         found = self._recognise(data)
-        if found is None or self._channels.get((address, found[1]), 0) >= MAX_PER_CHANNEL:
+        if found is None or self._channels.get((sender, found[1]), 0) >= MAX_PER_CHANNEL:
             self.dropped += 1
             return
         protocol, channel = found
-        self._channels[address, channel] = self._channels.get((address, channel), 0) + 1
-        self._sources[address] = count + 1
+        address = heard.source or _address(protocol.stated(data))
+        if address is None:
+            self.dropped += 1
+            return
+        self._channels[sender, channel] = self._channels.get((sender, channel), 0) + 1
+        self._sources[sender] = count + 1
         self._known.add(mark)
-        index = next((struct.unpack_from("=i", value)[0] for _, kind, value in ancillary if kind == _PKTINFO), None)
-        port = protocol.ports[0] if protocol.ports else None
-        observation = Observation(channel=channel, value=from_bytes(data), port=port, via=via, at=now())
-        self._heard(Heard(address, observation, protocol.name, self._names.get(index) if index is not None else None))
+        frame = heard.source is None
+        port = heard.source_port if heard.source_port in protocol.ports else next(iter(protocol.ports), None)
+        observation = Observation(
+            channel=channel, value=from_bytes(data), port=None if frame else port,
+            transport=Transport.L2 if frame else None, via=via, at=now(),
+        )  # fmt: skip
+        self._heard(Heard(address, observation, protocol.name, link, mac))
 
     def _recognise(self, data: bytes) -> tuple[Protocol, str] | None:
         for protocol in self._protocols:
@@ -269,3 +395,36 @@ class Datagrams:
             if channel is not None:
                 return protocol, channel
         return None
+
+
+def _signed(question: Question, link: Link) -> bytes:
+    if question.signed is None:
+        return question.payload
+    own = str(link.addresses[0].ip) if link.addresses else "0.0.0.0"  # noqa: S104 - no address, not a bind
+    return question.signed(own, link.mac or "00:00:00:00:00:00")
+
+
+def _address(text: str | None) -> str | None:
+    """The address as others write it, or None for what is no host's."""
+    try:
+        address = IPv4Address(text or "")
+    except ValueError:
+        return None
+    return None if address.is_multicast or int(address) == 0xFFFFFFFF else str(address)
+
+
+def _widen(sock: socket.socket) -> None:
+    """As large a buffer as this user may have."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _RECEIVE_BUFFER)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+
+
+def _lost(sock: socket.socket) -> int:
+    """What the kernel had no room for, as far as it tells."""
+    try:
+        numbers = sock.getsockopt(socket.SOL_SOCKET, _MEMINFO, 4 * (_MEMINFO_DROPS + 1))
+        return int(struct.unpack_from("=I", numbers, 4 * _MEMINFO_DROPS)[0])
+    except (OSError, struct.error):
+        return 0

@@ -15,8 +15,9 @@ Four groups of methods, each with a default that does nothing:
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import ClassVar
 
 from scanner.model import Observation, Reading, Recording, Transport
@@ -83,34 +84,64 @@ class Stream:
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
 
+class Alone(StrEnum):
+    """When a question is put to one host by itself.
+
+    Questions to a group or to everybody cost one packet for a whole link; asked of every host in turn, the same dozen
+    questions would be a dozen packets for each printer. So few are (docs/protocols.md has the count).
+    """
+
+    NEVER = "never"
+    """Only to a group or to everybody."""
+    FIRST = "first"
+    """Of every host that has not answered it yet: the most telling questions."""
+    AWAY = "away"
+    """Of hosts that no question to everybody reached: behind a router, or with `--no-multicast`."""
+    LAST = "last"
+    """Of hosts whose maker is still open when everything else has been asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One discovery datagram."""
+    """One discovery datagram, or one bare Ethernet frame."""
 
     channel: str
     """Raw channel under which answers are recorded."""
     request: str
     payload: bytes
-    port: int
+    port: int = 0
     """Destination port."""
     groups: tuple[str, ...] = ()
     """Multicast groups to ask; empty: not asked by multicast."""
     broadcast: bool = False
-    unicast: bool = True
+    alone: Alone = Alone.FIRST
     listen: tuple[int, ...] = ()
     """Further local ports where answers arrive: devices that answer to the group or to a fixed port."""
     join: tuple[str, ...] = ()
-    """Further groups to join on those ports."""
+    """Further groups to join on those ports; without `listen`, on the question's own port, where then only what is
+    said to these groups is heard: what other programs of this machine wait for there stays theirs.
+    """
     seconds: float = 3.0
     """How long answers may take."""
     repeat: int = 2
     """How often the datagram is sent in one round."""
     ttl: int = 1
+    ethertype: int | None = None
+    """Asked as a bare Ethernet frame of this type, to everybody on a link (needs root); no port, no groups then."""
+    signed: Callable[[str, str], bytes] | None = None
+    """Where the question states who asks: from our IPv4 address and MAC on a link to the bytes; `payload` is then
+    what an asker without either would send.
+    """
+
+    @property
+    def together(self) -> bool:
+        """Whether it is put to a group or to everybody on a link."""
+        return bool(self.groups) or self.broadcast or self.ethertype is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One port of a simulated device."""
+    """One port of a simulated device; for bare frames (`Transport.L2`) the EtherType stands for the port."""
 
     transport: Transport
     port: int
@@ -128,6 +159,10 @@ class Reply:
     """Streams: close after sending."""
     group: str | None = None
     """Datagrams: answer to this multicast group (on the service's port) instead of to the sender."""
+    port: int | None = None
+    """Datagrams: answer to this port of the sender, whatever port the question came from."""
+    own: str | None = None
+    """An address in `data` that stands for the device's own: the simulation puts in the one it really has."""
     more: tuple[bytes, ...] = field(default_factory=tuple)
     """Datagrams: further datagrams of the same answer."""
 
@@ -169,6 +204,12 @@ class Protocol:
         return
         yield  # a generator that asks nothing
 
+    def leads(self, heard: Sequence[Reading], host: str) -> Sequence[int]:
+        """Further TCP ports of this very host to which its own answers lead (a description, a second web server);
+        each is offered to this protocol as a stream, before all other ports.
+        """
+        return ()
+
     def complete(self, data: bytes, ask: Ask) -> bool:
         """Whether `data` is a whole answer to `ask`, so that nobody waits for more; False: read until the peer
         closes or a bound is reached.
@@ -186,6 +227,10 @@ class Protocol:
 
         Our own looped-back questions, and other people's, are not answers.
         """
+        return None
+
+    def stated(self, data: bytes) -> str | None:
+        """The IPv4 address that an answer in a bare frame states as its sender's: its envelope has none."""
         return None
 
     # -- being a device --------------------------------------------------------------------------------------

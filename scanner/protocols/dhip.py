@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from scanner.model import Observation, Recording, Transport
-from scanner.protocols.base import Field, Protocol, Question, Reply, Service, observed
+from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service, observed
 from scanner.protocols.fields import (
     bounded,
     bytes_of,
@@ -56,7 +56,7 @@ class Dhip(Protocol):
     name = "dhip"
     tier = 1
     transport = Transport.UDP
-    ports: ClassVar[tuple[int, ...]] = (PORT,)
+    ports: ClassVar[tuple[int, ...]] = (PORT, OLD_PORT)
     channels: ClassVar[tuple[str, ...]] = ("dhip.response", "discovery.dahua", "dhip.mac")
     order = 11
 
@@ -93,7 +93,7 @@ class Dhip(Protocol):
                 payload=_OLD_SEARCH,
                 port=OLD_PORT,
                 broadcast=True,
-                unicast=False,
+                alone=Alone.NEVER,
                 listen=(OLD_PORT,),
             ),
         ]

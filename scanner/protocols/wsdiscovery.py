@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols import soap
-from scanner.protocols.base import Field, Protocol, Question, Reply, Service, observed
+from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service, observed
 from scanner.protocols.fields import bounded, bytes_of, escape, eui64_macs, leaves, lines, stated_mac, text_of
 
 PORT = 3702
@@ -88,13 +88,15 @@ class WsDiscovery(Protocol):
         return bounded(("mac", mac) for mac in _macs(channel, text))
 
     def questions(self, hints: frozenset[str] = frozenset()) -> Sequence[Question]:
-        """Four probes, each with its own message id; the group hears three of them, a single host three."""
+        """Four probes, each with its own message id; the group hears three of them, a single host two, and three
+        where the group could not be asked.
+        """
         typed = _TYPED.replace("{namespace}", _NETWORK_WSDL).replace("{type}", "NetworkVideoTransmitter")
         device = _TYPED.replace("{namespace}", _DEVICE_WSDL).replace("{type}", "Device")
         return [
             _question("Probe dn:NetworkVideoTransmitter", typed),
-            _question("Probe", _UNTYPED),
-            _question("Probe tds:Device", device, unicast=False),
+            _question("Probe", _UNTYPED, alone=Alone.AWAY),
+            _question("Probe tds:Device", device, alone=Alone.NEVER),
             _question("Probe wsdp:Device", _DPWS, multicast=False),
         ]
 
@@ -165,14 +167,14 @@ def epr_mac(endpoint: str) -> str | None:
     return stated_mac(found[1]) if found else None
 
 
-def _question(request: str, form: str, *, unicast: bool = True, multicast: bool = True) -> Question:
+def _question(request: str, form: str, *, alone: Alone = Alone.FIRST, multicast: bool = True) -> Question:
     return Question(
         channel="wsdiscovery.response",
         request=request,
         payload=form.replace("{id}", str(uuid4())).encode(),
         port=PORT,
         groups=(GROUP,) if multicast else (),
-        unicast=unicast,
+        alone=alone,
         listen=(PORT,),
         join=(GROUP,),
     )

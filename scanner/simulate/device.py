@@ -127,15 +127,17 @@ def _over_tcp(seen: Observation) -> bool:
 
 def settle(
     recordings: Sequence[Recording], protocols: Sequence[Protocol], network: IPv4Network, *,
-    reserved: Iterable[str] = (),
+    reserved: Iterable[str] = (), foreign: bool = False,
 ) -> tuple[Simulated, ...]:  # fmt: skip
     """The recordings as devices of one network, in their order.
 
     A recorded address inside the network is kept by the first device that has it; everybody else gets a free one.
+    `foreign`: one outside is kept too, as that of a device in its factory state is.
     Raises `UsageProblem` where the network is too small.
     """
     taken = {str(network.network_address), str(network.broadcast_address), *reserved}
-    own = [_keep(recording, network, taken) for recording in recordings]
+    room = IPv4Network("0.0.0.0/0") if foreign else network
+    own = [_keep(recording, room, taken) for recording in recordings]
     free = (str(address) for address in network.hosts())
     macs: set[str] = set()
     devices: list[Simulated] = []

@@ -39,6 +39,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     routed: bool = False
     connections: int = 1
     requests: int | None = None
+    foreign: bool = False
+    """Recorded addresses outside the network are kept too."""
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +115,7 @@ def _settle(order: Order) -> tuple[tuple[Simulated, ...], Ready]:
     network = IPv4Network(order.network)
     plan = segment.Plan(network, order.routed)
     speakers = tuple(protocols().values())
-    devices = settle(order.recordings, speakers, network, reserved=[plan.scanner])
+    devices = settle(order.recordings, speakers, network, reserved=[plan.scanner], foreign=order.foreign)
     enter: tuple[str, ...] = ()
     scanner = address = None
     if order.kind in {"lab", "private"}:

@@ -214,17 +214,18 @@ class Lab(Simulation):
     """One Ethernet segment in namespaces of its own, as root or in a user namespace.
 
     `network`: its addresses; `routed`: the scanner sits behind a router (then no MACs are seen and no multicast comes
-    through); `connections` and `requests` (a second; None: any number): what one device puts up with before it counts a
+    through); `foreign`: recorded addresses outside the network are kept, as those of devices in their factory state
+    are; `connections` and `requests` (a second; None: any number): what one device puts up with before it counts a
     violation. Entering raises `UsageProblem` where the system does not allow it.
     """
 
     def __init__(
         self, recordings: Sequence[Recording], *, network: str = NETWORK, routed: bool = False, connections: int = 1,
-        requests: int | None = None,
+        requests: int | None = None, foreign: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(Order(
             recordings=tuple(recordings), network=str(_network(network)), kind="lab", routed=routed,
-            connections=connections, requests=requests,
+            connections=connections, requests=requests, foreign=foreign,
         ))  # fmt: skip
 
     @property

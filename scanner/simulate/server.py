@@ -15,6 +15,7 @@ from scanner.model import Transport
 from scanner.protocols.base import Protocol
 from scanner.simulate.datagrams import Datagrams
 from scanner.simulate.device import Simulated, Violation
+from scanner.simulate.frames import Frames
 from scanner.simulate.streams import Streams
 from scanner.simulate.watch import Watch
 
@@ -41,6 +42,7 @@ class Server:
         watch = Watch(protocols, report, connections=connections, requests=requests)
         self._streams = Streams(watch, self._certify)
         self._datagrams = Datagrams(watch)
+        self._frames = Frames(watch)
         self._contexts: dict[tuple[str, int], ssl.SSLContext] = {}
 
     async def __aenter__(self) -> Self:
@@ -55,16 +57,19 @@ class Server:
     ) -> None:
         await self._streams.close()
         self._datagrams.close()
+        self._frames.close()
 
     async def listen_on(self, interface: str) -> None:
         """One listener for each port of all devices; their addresses must be local to this network namespace."""
         keys = sorted({key for device in self._devices for key in device.ports})
         for transport, number in keys:
+            members = [device for device in self._devices if (transport, number) in device.ports]
             try:
                 if transport is Transport.TCP:
                     await self._streams.listen("", number, self._by_address.get)
-                elif transport is Transport.UDP:
-                    members = [device for device in self._devices if (transport, number) in device.ports]
+                elif transport is Transport.L2:
+                    self._frames.listen(number, members, interface)
+                else:
                     self._datagrams.listen_wide(number, members, self._by_address.get, interface)
             except OSError as error:
                 raise UsageProblem(f"{transport} port {number} cannot be opened: {error.strerror or error}") from error
@@ -79,7 +84,7 @@ class Server:
         for device in self._devices:
             for address in device.addresses:
                 table[address] = {}
-                for number in sorted({number for _, number in device.ports}):
+                for number in sorted({number for kind, number in device.ports if kind is not Transport.L2}):
                     table[address][number] = await self._open_one(device, address, number, high=high)
         return table if high else {}
 

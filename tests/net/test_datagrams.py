@@ -11,7 +11,7 @@ from scanner.net.datagrams import Datagrams, Heard
 from scanner.net.interfaces import Link
 from scanner.net.ledger import Ledger
 from scanner.net.pace import Pace
-from scanner.protocols.base import Protocol, Question
+from scanner.protocols.base import Alone, Protocol, Question
 
 LOOPBACK = Link("lo", 1, None, True, False, False, (IPv4Interface("127.0.0.1/8"),))
 GROUP = "239.255.77.77"
@@ -106,7 +106,7 @@ def test_a_single_host_is_asked_where_it_really_is() -> None:
 
 def test_questions_that_make_no_sense_alone_are_left_out() -> None:
     device = Device("127.8.0.1", b"here")
-    converse(device, lambda d: d.ask_host("127.8.0.1", [question(37020, unicast=False)]))
+    converse(device, lambda d: d.ask_host("127.8.0.1", [question(37020, alone=Alone.NEVER)]))
 
     assert device.questions == 0
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from scanner.model import Observation, Recording, Transport
-from scanner.protocols.base import Service
+from scanner.protocols.base import Alone, Service
 from scanner.protocols.dhip import GROUP, OLD_PORT, PORT, PROTOCOL
 from scanner.values import from_bytes
 
@@ -114,10 +114,10 @@ def test_the_question_is_the_exact_form_of_105_bytes() -> None:
     search, old = PROTOCOL.questions()
     assert search.payload == SEARCH
     assert len(search.payload) == 105
-    assert (search.port, search.groups, search.broadcast, search.unicast) == (PORT, (GROUP,), True, True)
+    assert (search.port, search.groups, search.broadcast, search.alone) == (PORT, (GROUP,), True, Alone.FIRST)
     assert (search.listen, search.join) == ((PORT,), (GROUP,))
     assert old.payload.hex() == "a3010001" + "00" * 12 + "02" + "00" * 15
-    assert (old.port, old.unicast, old.groups, old.broadcast) == (OLD_PORT, False, (), True)
+    assert (old.port, old.alone, old.groups, old.broadcast) == (OLD_PORT, Alone.NEVER, (), True)
 
 
 def test_recognises_answers_and_no_questions() -> None:

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from scanner.model import Observation, Recording, Transport, Via
-from scanner.protocols.base import Service
-from scanner.protocols.sadp import GROUP, PORT, PROTOCOL
+from scanner.protocols.base import Alone, Service
+from scanner.protocols.sadp import ETHERTYPE, GROUP, PORT, PROTOCOL, inquiry
 from scanner.values import from_bytes
 
 SERVICE = Service(Transport.UDP, PORT, groups=(GROUP,))
@@ -77,7 +77,7 @@ def test_a_cut_off_answer_says_so_and_gives_whole_elements_only() -> None:
 
 def test_questions_of_others_are_no_fields() -> None:
     for question in PROTOCOL.questions():
-        assert read(question.payload.decode()) == []
+        assert read(from_bytes(question.payload)) == []
 
 
 def test_a_single_field_states_its_mac() -> None:
@@ -86,7 +86,7 @@ def test_a_single_field_states_its_mac() -> None:
 
 
 def test_questions_are_the_exact_form_with_one_fresh_id() -> None:
-    first, second = PROTOCOL.questions()
+    first, second, frame = PROTOCOL.questions()
     form = rb'<\?xml version="1\.0" encoding="utf-8"\?><Probe><Uuid>([0-9A-F-]{36})</Uuid><Types>(\w+)</Types></Probe>'
     one, two = re.fullmatch(form, first.payload), re.fullmatch(form, second.payload)
     assert one
@@ -95,8 +95,11 @@ def test_questions_are_the_exact_form_with_one_fresh_id() -> None:
     assert one[1] == two[1]
     assert one[1] not in PROTOCOL.questions()[0].payload
     for question in (first, second):
-        assert (question.port, question.groups, question.broadcast, question.unicast) == (PORT, (GROUP,), True, True)
+        assert (question.port, question.groups, question.broadcast) == (PORT, (GROUP,), True)
         assert (question.listen, question.join) == ((PORT,), (GROUP,))
+    assert (first.alone, second.alone) == (Alone.FIRST, Alone.AWAY)
+    assert PROTOCOL.questions(frozenset({"hikvision"}))[1].alone is Alone.FIRST
+    assert (frame.ethertype, frame.alone, frame.port) == (ETHERTYPE, Alone.NEVER, 0)
 
 
 def test_recognises_answers_and_no_questions() -> None:
@@ -196,7 +199,7 @@ def test_violations(payload: bytes) -> None:
 
 
 def test_polite_questions_and_other_peoples_answers_are_no_violations() -> None:
-    for payload in [*(q.payload for q in PROTOCOL.questions()), ANSWER.encode()]:
+    for payload in [*(q.payload for q in PROTOCOL.questions() if q.ethertype is None), ANSWER.encode()]:
         assert PROTOCOL.violation(payload, SERVICE) is None
 
 
@@ -215,3 +218,68 @@ def test_scanning_the_corpus_reads_what_the_recordings_say(corpus: Iterable[Reco
                 heard |= set(read(from_bytes(data)))
         assert {f for f in recorded - heard if f[0] not in {"sadp.uuid", "sadp.types"}} == set(), case.id
     assert asked >= 3
+
+
+VECTOR = (
+    "210201420000000106040300ab1002000000 0001c000020a ffffffffffff 0000000000000000" + "00" * 28
+).replace(" ", "")
+"""Computed by the documented algorithm for 02:00:00:00:00:01, 192.0.2.10."""
+FRAME_SERVICE = Service(Transport.L2, ETHERTYPE)
+
+
+def framed(**fields: str) -> Recording:
+    told = [Observation(channel=f"sadp.{name}", value=value, transport=Transport.L2) for name, value in fields.items()]
+    return Recording(id="f", ip="192.168.1.64", mac="58:50:ed:11:22:33", observations=tuple(told))
+
+
+def test_the_frame_is_the_documented_one() -> None:
+    assert inquiry("192.0.2.10", "02:00:00:00:00:01").hex() == VECTOR
+    assert PROTOCOL.recognise(bytes.fromhex(VECTOR)) is None
+    assert PROTOCOL.stated(bytes.fromhex(VECTOR)) == "192.0.2.10"
+    assert PROTOCOL.stated(b"<ProbeMatch>") is None
+
+
+def test_a_device_heard_in_frames_answers_in_frames_only() -> None:
+    device = framed(devicedescription="DS-2CD2385G1-I", softwareversion="V5.6.2build 190701", commandport="8000")
+    assert PROTOCOL.services(device) == (FRAME_SERVICE,)
+    reply = PROTOCOL.answer(bytes.fromhex(VECTOR), device, FRAME_SERVICE)
+    assert reply is not None
+    assert PROTOCOL.recognise(reply.data) == "sadp.response"
+    assert PROTOCOL.stated(reply.data) == "192.168.1.64"
+    found = dict(read(from_bytes(reply.data)))
+    assert found["sadp.devicedescription"] == "DS-2CD2385G1-I"
+    assert found["sadp.softwareversion"] == "V5.6.2build 190701"
+    assert (found["sadp.commandport"], found["mac"]) == ("8000", "58:50:ed:11:22:33")
+
+    moved = msgspec.structs.replace(
+        device, ip="10.0.0.7", mac="02:00:00:00:00:07",
+        observations=(Observation(channel="sadp.response", value=from_bytes(reply.data), transport=Transport.L2),),
+    )  # fmt: skip
+    again = PROTOCOL.answer(bytes.fromhex(VECTOR), moved, FRAME_SERVICE)
+    assert again is not None
+    assert PROTOCOL.stated(again.data) == "10.0.0.7"
+    assert again.data[38:] == reply.data[38:]
+
+
+def test_short_frames_bring_what_they_hold_and_questions_nothing() -> None:
+    device = framed(devicesn="DS-1", devicedescription="DS-1", oeminfo="N/A")
+    reply = PROTOCOL.answer(bytes.fromhex(VECTOR), device, FRAME_SERVICE)
+    assert reply is not None
+    old = dict(read(from_bytes(reply.data[: 38 + 208])))
+    assert old["sadp.devicesn"] == "DS-1"
+    assert "sadp.devicedescription" not in old
+    assert read("hex:" + VECTOR) == []
+    assert dict(read(from_bytes(reply.data[:60]))) == {
+        "sadp.mac": "58:50:ed:11:22:33", "mac": "58:50:ed:11:22:33", "sadp.ipv4address": "192.168.1.64",
+        "sadp.devicesn": "DS-1",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", [0, 1, 5, 6, 7, 10, 12, 16])
+def test_other_operations_of_frames_are_violations(operation: int) -> None:
+    frame = bytearray.fromhex(VECTOR)
+    frame[10] = operation
+    assert PROTOCOL.violation(bytes(frame), FRAME_SERVICE)
+    assert PROTOCOL.answer(bytes(frame), framed(devicesn="X"), FRAME_SERVICE) is None
+    assert PROTOCOL.violation(bytes.fromhex(VECTOR), FRAME_SERVICE) is None
+    assert PROTOCOL.violation(b"\x21", FRAME_SERVICE)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from scanner.model import Observation, Recording, Transport
-from scanner.protocols.base import Question, Service
+from scanner.protocols.base import Alone, Question, Service
 from scanner.protocols.wsdiscovery import GROUP, PORT, PROTOCOL, epr_mac, scope_macs
 from scanner.values import from_bytes
 
@@ -166,7 +166,7 @@ def test_questions_are_four_forms_with_fresh_ids() -> None:
     requests = [q.request for q in first]
     assert requests == ["Probe dn:NetworkVideoTransmitter", "Probe", "Probe tds:Device", "Probe wsdp:Device"]
     assert sum(1 for q in first if q.groups) == 3
-    assert sum(1 for q in first if q.unicast) == 3
+    assert [q.alone for q in first].count(Alone.FIRST) == 2
     assert all((q.port, q.listen, q.join) == (PORT, (PORT,), (GROUP,)) for q in first)
 
 
