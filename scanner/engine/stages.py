@@ -128,6 +128,9 @@ class Stages:
     # -- who is there ----------------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
+        lost = sum(s.last - s.first + 1 for s in self.segments if s.reach is Reach.NOWHERE and s.link is None)
+        if lost:
+            self.fail(f"this machine knows no way to {lost} of the addresses (no route)")
         able = []
         for way in self._ways:
             try:
@@ -143,9 +146,6 @@ class Stages:
             self._guarded(self._search(way, ground))
             for ground in grounds for way in ways.heads(self._ways, ground, self.plan)
         ))  # fmt: skip
-        lost = sum(s.last - s.first + 1 for s in self.segments if s.reach is Reach.NOWHERE and s.link is None)
-        if lost:
-            self.fail(f"this machine knows no way to {lost} of the addresses (no route)")
 
     async def _guarded(self, job: Awaitable[None]) -> None:
         try:
