@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := python3-venv iproute2 nftables util-linux mosquitto nmap tcpdump procps git
+PACKAGES := python3-venv iproute2 nftables util-linux mosquitto nmap tcpdump procps git postgresql systemd
 
 .PHONY: demo test check lint types rules unit debian clean bench
 

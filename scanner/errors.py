@@ -25,3 +25,7 @@ class ScanIncomplete(LanvetoError):
     """The scan could not be completed; partial results were written."""
 
     exit_code = 3
+
+
+class StoreProblem(LanvetoError):
+    """The history cannot be read or written; nothing in it is half written. The text names the store and what to do."""

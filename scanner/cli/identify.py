@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import scanner
-from scanner.cli import options
+from scanner.cli import keeping, options
 
 
 @click.command("identify")
@@ -22,6 +22,7 @@ from scanner.cli import options
 @options.output
 @options.fail_on
 @options.annotated
+@keeping.keep
 def command(
     files: tuple[Path, ...],
     profiles: tuple[str, ...],
@@ -84,6 +85,8 @@ def command(
     options.emit(renderer.render(result), output)
     for problem_text in problems:
         options.complain(problem_text)
+    if not keeping.store(result, given["store"], known):
+        return 3
     if problems:
         return 2
     return 1 if options.failed(result, wanted) else 0

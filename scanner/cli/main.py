@@ -25,7 +25,7 @@ EXIT_OK, EXIT_FINDINGS, EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERNAL, EXIT_INTERRU
 MAX_SENTENCE = 2000
 """Characters of one message to a person."""
 
-_ROOMS = frozenset({"main", "options", "progress", "sources"})  # files here that are not commands
+_ROOMS = frozenset({"keeping", "main", "options", "progress", "sources"})  # files here that are not commands
 
 
 class _Commands(click.Group):
@@ -64,10 +64,13 @@ class _Commands(click.Group):
 
 _SUMMARY = {
     "demo": "A simulated fleet, scanned for real: no root, no network.",
+    "diff": "What changed between two scans that are kept.",
     "explain": "Every byte, match and rule behind one answer.",
+    "history": "The scans that are kept, and one device through time.",
     "identify": "Recordings in, makers and verdicts out: no network.",
     "import": "What other tools know becomes a report: no network.",
     "oui": "Look up and update the IEEE registry.",
+    "rejudge": "Other rules or another day's law on a scan that is kept: no network.",
     "rules": "Validate, read and score vendors, fingerprints and policies.",
     "scan": "Find the devices of a network, their makers, and what the law asks.",
     "simulate": "Recordings as devices that answer on the wire.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scanner.cli import options
+from scanner.cli import keeping, options
 
 if TYPE_CHECKING:
     from scanner.config import Plan
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 @options.rules
 @options.as_of
 @options.annotated
+@keeping.keep
 def command(targets: tuple[str, ...], **given: Any) -> int:
     """Scan your own network: addresses, networks, ranges, interfaces or files of them.
 
@@ -84,6 +85,7 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
     known = knowledge.load(given["overlays"])
     _check_profiles(known, given["profiles"])
     annotations = options.annotating(given, known)
+    keeping.ready(given["store"])
     line_ = Line(quiet=given["quiet"])
     try:
         result = annotations.added(engine.run(plan, known, progress=line_))
@@ -95,8 +97,9 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
     written = _write(renderer.render(result), given["output"])
     for failure in result.scan.failures:
         options.complain(f"not completed: {failure}")
+    kept = keeping.store(result, given["store"], known)
     published = _publish(result, broker)
-    return _code(result, done=written and published, found=options.failed(result, wanted))
+    return _code(result, done=written and kept and published, found=options.failed(result, wanted))
 
 
 def _write(text: str | bytes, path: Path | None) -> bool:

@@ -1,0 +1,105 @@
+"""What commands share that keep or read the history: `--store`, and how a finished scan gets there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from scanner.cli import options
+
+if TYPE_CHECKING:
+    from scanner.knowledge import Knowledge
+    from scanner.model import Report
+    from scanner.store import Store
+    from scanner.store.reading import Entry
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+VARIABLE = "LANVETO_STORE"
+
+
+def _checked(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        from scanner.store import place
+
+        return place(value)
+    return None
+
+
+def keep(command: F) -> F:
+    """`--store FILE|URL` of commands that add to the history, where it is asked for."""
+    return click.option(
+        "--store", metavar="FILE|URL", envvar=VARIABLE, callback=_checked,
+        help="Keep the result in this history: a file, or postgresql://user@host/db (`lanveto history`).",
+    )(command)  # fmt: skip
+
+
+def read(command: F) -> F:
+    """`--store FILE|URL` of commands that read the history; without it, the account's own."""
+    return click.option(
+        "--store", metavar="FILE|URL", envvar=VARIABLE, callback=_checked,
+        help="The history to read: a file, or postgresql://user@host/db; default: history.sqlite in the state folder.",
+    )(command)  # fmt: skip
+
+
+def site(command: F) -> F:
+    """`--site NAME` of commands that read the history."""
+    return click.option("--site", metavar="NAME", help="Only scans of this site.")(command)
+
+
+def default() -> str:
+    """The account's own history."""
+    from scanner import state
+
+    return str(state.folder() / "history.sqlite")
+
+
+def opened(where: str | None) -> Store:
+    """The history to read. Raises `StoreProblem` where there is none."""
+    from scanner.store import open_store
+
+    return open_store(where or default(), create=False)
+
+
+def ready(where: str | None) -> None:
+    """Open the store before anything is sent, so that a long scan does not end in a typing error.
+
+    Says what is wrong and goes on: a scan is worth having without its history.
+    """
+    if where is None:
+        return
+    from scanner.errors import StoreProblem
+    from scanner.store import open_store
+
+    try:
+        open_store(where).close()
+    except StoreProblem as problem:
+        options.complain(f"{problem}. The scan goes on; its report will be written all the same")
+
+
+def store(result: Report, where: str | None, known: Knowledge) -> bool:
+    """Whether the result is in the history (or none was wanted); a failure is said, the report is written already."""
+    if where is None:
+        return True
+    import datetime
+
+    from scanner import assess
+    from scanner.errors import StoreProblem
+    from scanner.store import open_store, writing
+
+    day = datetime.date.fromisoformat(result.scan.law_as_of or options.day(None).isoformat())
+    law = assess.Law(result.scan.profiles, day)
+    try:
+        with open_store(where) as history:
+            writing.save(history, result, again=lambda recording: assess.device(recording, known, law))
+    except StoreProblem as problem:
+        options.complain(f"this scan is not in the history: {problem}")
+        return False
+    return True
+
+
+def scan_line(entry: Entry) -> str:
+    """One scan as a heading names it."""
+    return f"scan {entry.number} of {entry.started[:16].replace('T', ' ')} UTC ({entry.site}, {entry.state})"

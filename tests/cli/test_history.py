@@ -1,0 +1,62 @@
+"""`lanveto history` over a history made by `identify`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scanner.cli import main
+
+CASE = """\
+- id: lorex
+  ip: 192.0.2.42
+  mac: "3c:ef:8c:11:22:33"
+  observations:
+    - {channel: rtsp.header.www-authenticate, port: 554, value: 'Digest realm="Login to ND011906001122", nonce="00"'}
+"""
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The account's own history, with two scans in it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    case = tmp_path / "case.yaml"
+    case.write_text(CASE)
+    where = tmp_path / "lanveto" / "history.sqlite"
+    for profile in ("us-federal-contractor", "private"):
+        assert main.run(["identify", str(case), "--profile", profile, "--store", str(where), "--output", str(tmp_path / "o")]) == 0
+    return where
+
+
+def test_without_a_history_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert main.run(["history"]) == 2
+    assert "there is no such file; `lanveto scan --store" in capsys.readouterr().err
+
+
+def test_the_list(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["history"]) == 0
+    assert "completed" in capsys.readouterr().out
+    assert main.run(["history", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [s["scan"] for s in found["scans"]] == [2, 1]
+
+
+def test_one_device(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["history", "3C-EF-8C-11-22-33"]) == 0
+    assert "Dahua" in capsys.readouterr().out  # the name comes from the rules of today
+    assert main.run(["history", "192.0.2.42", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)["sightings"]
+    assert [s["manufacturer"] for s in found] == ["dahua", "dahua"]
+    assert found[1]["actions"]["us-889-a1b"] in {"remove", "investigate"}
+    assert main.run(["history", "192.0.2.43"]) == 2
+    assert "no device of that key" in capsys.readouterr().err
+
+
+def test_a_report_again(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["history", "--report", "1", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scan"]["profiles"] == ["us-federal-contractor"]
+    assert main.run(["history", "--report", "9"]) == 2
+    assert "scan 9: there is none" in capsys.readouterr().err
