@@ -16,6 +16,7 @@ from scanner.protocols.fields import bounded, bytes_of, loose, stated_mac, text_
 
 _SSH = re.compile(r"^SSH-\d\.\d{1,2}-[^\r\n]{0,255}", re.M | re.I)
 _REPLY = re.compile(r"\s{0,8}(?:220|421|554)[ -]")
+_CODE = re.compile(r"\s{0,8}\d{3}[ -]")
 _SMTP = re.compile(r"\be?smtp\b|\bmail\b", re.I)
 _FTP = re.compile(r"ftp", re.I)
 _PROMPT = re.compile(r"(?:login|username|user name|password|account)\s{0,4}:\s{0,16}$", re.I)
@@ -35,14 +36,18 @@ class Banner(Protocol):
     tier = 2
     transport = Transport.TCP
     ports: ClassVar[tuple[int, ...]] = (22, 23, 21)
-    channels: ClassVar[tuple[str, ...]] = ("tcp.banner", "udp.payload", "discovery.*", "telnet.banner")
+    channels: ClassVar[tuple[str, ...]] = ("tcp.banner", "udp.payload", "discovery.*", "telnet.banner", "ftp.banner")
     order = 90
 
     def read(self, observation: Observation) -> Iterable[Field]:
         """`ssh.banner`, `ftp.banner`, `smtp.banner` or `telnet.banner` of a greeting; the fields of an answer whose
-        protocol can be told from its bytes. Of a `telnet.banner` in bytes, its text.
+        protocol can be told from its bytes. Of a `telnet.banner` in bytes, its text. Of an `ftp.banner` that was
+        published without its reply code, the greeting as the server sends it (RFC 959, 4.2: 220).
         """
         channel = observation.channel.lower()
+        if channel == "ftp.banner":
+            text = text_of(observation)
+            return bounded([] if _CODE.match(text) else [("ftp.banner", f"220 {text}")])
         if channel == "telnet.banner":
             return bounded([("telnet.banner", _telnet(observation))] if observation.value.startswith("hex:") else [])
         return bounded(_fields(observation, datagram=channel != "tcp.banner"))

@@ -113,3 +113,9 @@ def test_greetings_are_served_on_their_ports() -> None:
     assert PROTOCOL.greet(device, services[0]) == b"SSH-2.0-HUAWEI-1.5\r\n"
     assert PROTOCOL.greet(device, services[1]) == b"\xff\xfd\x01"
     assert PROTOCOL.greet(device, Service(Transport.TCP, 80)) == b""
+
+
+def test_an_ftp_greeting_published_without_its_code_is_read_with_it() -> None:
+    assert pairs("AXIS P3343 ready.", "ftp.banner") == [("ftp.banner", "220 AXIS P3343 ready.")]
+    assert pairs("220 AXIS P3343 ready.", "ftp.banner") == []
+    assert pairs("220-AXIS P3343 ready.", "ftp.banner") == []
