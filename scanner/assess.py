@@ -79,10 +79,12 @@ def unique(devices: Iterable[Device]) -> tuple[Device, ...]:
     """The devices, each with a key of its own: one MAC at several addresses (a router) is told apart by them."""
     made = tuple(devices)
     shared = {key for key, count in Counter(d.key for d in made).items() if count > 1}
-    return tuple(
-        replace(d, key=f"{d.key}-{re.sub('[.:]', '-', d.recording.ip or d.recording.id)}") if d.key in shared else d
-        for d in made
-    )
+    return tuple(apart(d) if d.key in shared else d for d in made)
+
+
+def apart(device: Device) -> Device:
+    """The device with its address in its key: its MAC alone would not tell it from others."""
+    return replace(device, key=f"{device.key}-{re.sub('[.:%]', '-', device.recording.ip or device.recording.id)}")
 
 
 def named(identity: Identity) -> bool:
@@ -90,32 +92,59 @@ def named(identity: Identity) -> bool:
     return identity.manufacturer is not None and identity.level in {Level.LIKELY, Level.CONFIRMED}
 
 
+class Tally:
+    """Counts devices one by one, so that none has to be kept for the coverage block."""
+
+    def __init__(self) -> None:
+        self.devices = 0
+        self.identified = 0
+        self.unknown: list[str] = []
+        self.silent: list[str] = []
+        self.recorders = 0
+
+    def add(self, device: Device, *, silent: bool = False) -> None:
+        """Count one more; `silent`: it is known to be there and answered no question."""
+        self.devices += 1
+        if silent:
+            self.silent.append(shown(device))
+        if named(device.identity):
+            self.identified += 1
+        elif not silent:
+            self.unknown.append(shown(device))
+        self.recorders += device.identity.kind in RECORDER_KINDS
+
+    def coverage(
+        self, *, addresses: int | None = None, quiet: Sequence[str] = (), unreached: Sequence[str] = (),
+        excluded: int = 0, methods: Sequence[Method] = (), warnings: Sequence[str] = (),
+    ) -> Coverage:  # fmt: skip
+        """The coverage block: what was asked, who answered, who could be named, and what nobody sees."""
+        spots = list(BLIND_SPOTS)
+        if self.recorders:
+            words = "recorder(s) found: cameras on their own ports or behind them answer no scan"
+            spots.insert(0, f"{self.recorders} {words}")
+        return Coverage(
+            addresses=self.devices if addresses is None else addresses,
+            alive=self.devices,
+            identified=self.identified,
+            unknown=tuple(self.unknown),
+            silent=tuple(self.silent),
+            quiet=tuple(quiet),
+            unreached=tuple(unreached),
+            excluded=excluded,
+            methods=tuple(methods),
+            blind_spots=tuple(spots),
+            warnings=tuple(warnings),
+        )
+
+
 def coverage(
-    devices: Sequence[Device],
-    *,
-    addresses: int | None = None,
-    silent: Sequence[str] = (),
-    excluded: int = 0,
-    methods: Sequence[Method] = (),
-    warnings: Sequence[str] = (),
+    devices: Sequence[Device], *, silent: Sequence[str] = (), warnings: Sequence[str] = ()
 ) -> Coverage:
-    """The coverage block: what was asked, who answered, who could be named, and what nobody sees."""
-    unknown = tuple(shown(d) for d in devices if not named(d.identity) and shown(d) not in set(silent))
-    spots = list(BLIND_SPOTS)
-    recorders = sum(1 for d in devices if d.identity.kind in RECORDER_KINDS)
-    if recorders:
-        spots.insert(0, f"{recorders} recorder(s) found: cameras on their own ports or behind them answer no scan")
-    return Coverage(
-        addresses=len(devices) if addresses is None else addresses,
-        alive=len(devices),
-        identified=sum(1 for d in devices if named(d.identity)),
-        unknown=unknown,
-        silent=tuple(silent),
-        excluded=excluded,
-        methods=tuple(methods),
-        blind_spots=tuple(spots),
-        warnings=tuple(warnings),
-    )
+    """The coverage block of devices that are all at hand."""
+    tally, mute = Tally(), set(silent)
+    for one in devices:
+        tally.add(one, silent=shown(one) in mute)
+    return tally.coverage(warnings=warnings)
 
 
 def shown(device: Device) -> str:

@@ -286,6 +286,10 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses (or keys) that answered but could not be named."""
     silent: tuple[str, ...] = ()
     """Addresses that were known to be there (an ARP or neighbour entry) and answered no question."""
+    quiet: tuple[str, ...] = ()
+    """Addresses that answered at first and then no more: what they might have told is missing."""
+    unreached: tuple[str, ...] = ()
+    """Addresses and ranges that could not be asked at all; the warnings and failures say why."""
     excluded: int = 0
     methods: tuple[Method, ...] = ()
     blind_spots: tuple[str, ...] = ()

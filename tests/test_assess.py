@@ -48,7 +48,7 @@ def test_recorders_and_unknowns_are_said(make_device: Callable[..., Device]) -> 
     recorder = make_device()
     unknown = make_device(ip="192.0.2.9", manufacturer=None, level=Level.UNKNOWN, action=None)
     silent = make_device(ip="192.0.2.8", manufacturer=None, level=Level.UNKNOWN, action=None)
-    cover = assess.coverage([recorder, unknown, silent], addresses=254, silent=["192.0.2.8"])
+    cover = assess.coverage([recorder, unknown, silent], silent=["192.0.2.8"])
     assert cover.unknown == ("192.0.2.9",)
     assert cover.silent == ("192.0.2.8",)
     assert cover.identified == 1

@@ -52,7 +52,7 @@ class Entry:
     observations: list[Observation] = field(default_factory=list)
     open: set[int] = field(default_factory=set)
     closed: set[int] = field(default_factory=set)
-    """TCP ports that are known to refuse connections: nobody goes there again."""
+    """TCP ports that refuse connections: nobody goes there again."""
     asked: list[Question] = field(default_factory=list)
     """Discovery questions that it was asked alone."""
     packets: int = 0
@@ -83,6 +83,11 @@ class Entry:
             id=name(self.address, self.mac), ip=self.address, mac=self.mac, observations=tuple(seen)
         )
 
+    def release(self) -> None:
+        """Forget what was said: it has been told."""
+        self.observations = []
+        self.asked = []
+
 
 def masked(seen: Observation) -> Observation:
     """The observation without what a device gives away needlessly."""
@@ -97,7 +102,7 @@ def name(address: str, mac: str | None) -> str:
 
 
 class Book:
-    """All devices of a scan, by (MAC, IP)."""
+    """All devices of a scan, by (MAC, IP). One that is finished leaves it; only its name is remembered."""
 
     def __init__(
         self, excludes: Callable[[str | None, str | None], bool] = lambda _address, _mac: False, *,
@@ -108,32 +113,63 @@ class Book:
         """Whether the user excluded anything at all."""
         self._entries: dict[tuple[str | None, str], Entry] = {}
         self._by_address: dict[str, list[Entry]] = {}
+        self._finished: dict[str, str | None] = {}
+        self._places: dict[str, list[str]] = {}
+        self._claimed: dict[str, None] = {}
         self.excluded: set[str] = set()
         """Addresses that answered and are excluded (by their MAC, or because they answer to everybody)."""
 
     def __len__(self) -> int:
-        return len(self._entries)
+        """How many devices were found, finished ones included."""
+        return len(self._entries) + len(self._finished)
 
     def entries(self) -> list[Entry]:
-        """All devices, in the order found."""
+        """The devices that are not finished, in the order found."""
         return list(self._entries.values())
 
     def at(self, address: str) -> Entry | None:
-        """The device of an address; the first one where two claim it."""
+        """The device of an address that is not finished; the first one where two claim it."""
         found = self._by_address.get(address)
         return found[0] if found else None
 
+    def sole(self, entry: Entry) -> bool:
+        """Whether a device is the one that is asked at its address: the first that claimed it."""
+        return self.at(entry.address) is entry and entry.address not in self._finished
+
     def conflicts(self) -> list[str]:
         """Addresses that several MACs claim."""
-        return [a for a, found in self._by_address.items() if len({e.mac for e in found}) > 1]
+        return list(self._claimed)
+
+    def places(self, mac: str | None) -> Sequence[str]:
+        """All addresses at which a MAC was seen, those of finished devices included."""
+        return self._places.get(mac or "", ())
+
+    def crowded(self, most: int) -> dict[str, Sequence[str]]:
+        """The MACs that were seen at more than so many addresses, and these."""
+        return {mac: found for mac, found in self._places.items() if len(found) > most}
+
+    def finish(self, address: str, mac: str | None) -> None:
+        """Nothing more is expected of a device: whatever it says from now on is not entered."""
+        entry = self._entries.pop((mac, address), None)
+        if entry is not None:
+            self._by_address[address].remove(entry)
+            if not self._by_address[address]:
+                del self._by_address[address]
+        self._finished.setdefault(address, mac)
+        self._place(address, mac)
 
     def sighted(self, sighting: Sighting) -> Entry | None:
-        """Enter a sighting; None where the device is excluded and stays out of the book."""
+        """Enter a sighting; None where the device is excluded and stays out of the book, or is finished."""
         address, mac = sighting.address, sighting.mac
         if self._excludes(address, mac):
             self._drop(address)
             self.excluded.add(address)
             return None
+        if address in self._finished:
+            first = self._finished[address]
+            if mac is None or first is None or mac == first:
+                return None
+            self._claimed[address] = None
         entry = self._entries.get((mac, address)) or self._adopt(address, mac)
         entry.methods.add(sighting.method)
         entry.link = entry.link or sighting.link
@@ -144,7 +180,7 @@ class Book:
         self, address: str, observation: Observation, *, method: str, link: str | None, mac: str | None = None
     ) -> Entry | None:
         """Enter an answer that came from an address, and where it is known from a MAC: two devices in their factory
-        state share an address. None where it is excluded.
+        state share an address. None where it is excluded or finished.
         """
         if address in self.excluded:
             return None
@@ -160,16 +196,25 @@ class Book:
         known = self._by_address.setdefault(address, [])
         if mac is None and known:
             return known[0]
+        self._place(address, mac)
         for entry in known:
             if entry.mac is None:
                 del self._entries[None, address]
                 entry.mac = mac
                 self._entries[mac, address] = entry
                 return entry
+        if known:
+            self._claimed[address] = None
         entry = Entry(address, mac)
         known.append(entry)
         self._entries[mac, address] = entry
         return entry
+
+    def _place(self, address: str, mac: str | None) -> None:
+        if mac is not None:
+            places = self._places.setdefault(mac, [])
+            if address not in places[-1:] and address not in places:
+                places.append(address)
 
     def _drop(self, address: str) -> None:
         for entry in self._by_address.pop(address, []):

@@ -77,21 +77,25 @@ class Asker:
         self._plan = plan
         self._knowledge = knowledge
         self._agenda = agenda(protocols, plan.ports)
+        self._first = ports.FIRST & set(plan.ports) or set(plan.ports[:3])
         self._streams = streams
         self._halted = halted
         self._bounds = bounds(plan)
         self.problems: list[str] = []
         """Protocols that failed on a device: our defects, told once each."""
 
-    async def ask(self, entry: Entry) -> None:
-        """Everything on the agenda, until enough is known, the device stops answering or its budget is spent."""
+    async def ask(self, entry: Entry, *, again: bool = False) -> None:
+        """Everything on the agenda, until enough is known, the device stops answering or its budget is spent.
+
+        `again`: a second look at a host that answered nothing; the other ports only if one of the first answers now.
+        """
         try:
-            await self._ask(entry)
+            await self._ask(entry, again=again)
         except Exception as error:  # noqa: BLE001 - a defect of ours on one device must not end the scan
             self._problem(f"internal error while asking {entry.address}: {type(error).__name__}: {error}")
         entry.done = True
 
-    async def _ask(self, entry: Entry) -> None:
+    async def _ask(self, entry: Entry, *, again: bool) -> None:
         host = Host(
             entry.address, self._bounds, partial(self._plan.real_port, entry.address), near=entry.link is not None,
             closed=dict.fromkeys(entry.closed, "refused"),
@@ -103,8 +107,11 @@ class Asker:
                 break
             if visit.port in host.closed or visit.port in host.mute:
                 continue
+            if again and visit.port not in self._first and not entry.answered:
+                break
             await self._visit(host, visit, entry, mind)
         entry.stopped = host.stopped
+        entry.closed.update(port for port, why in host.closed.items() if why == "refused")
 
     async def _visit(self, host: Host, visit: Visit, entry: Entry, mind: _Mind) -> None:
         if visit.protocol is None:

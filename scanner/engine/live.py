@@ -8,6 +8,7 @@ import os
 import signal
 
 from scanner.config import Plan
+from scanner.engine.harvest import Tell
 from scanner.engine.stages import Progress, Stages
 from scanner.engine.telling import report
 from scanner.knowledge import Knowledge
@@ -19,11 +20,13 @@ GRACE = 0.6
 __all__ = ["Progress", "run", "scan"]
 
 
-def run(plan: Plan, knowledge: Knowledge, *, progress: Progress | None = None) -> Report:
+def run(
+    plan: Plan, knowledge: Knowledge, *, progress: Progress | None = None, tell: Tell | None = None, keep: bool = True
+) -> Report:
     """Scan from outside an event loop; the first Ctrl-C (or SIGTERM, or a terminal that goes away)
     ends it within a second, with what is known.
 
-    A second one is not caught. Raises as `scan` does.
+    A second one is not caught. Everything else as `scan`.
     """
 
     async def main() -> Report:
@@ -40,20 +43,23 @@ def run(plan: Plan, knowledge: Knowledge, *, progress: Progress | None = None) -
         for number in caught:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
                 loop.add_signal_handler(number, interrupt)
-        return await scan(plan, knowledge, progress=progress, stop=stop)
+        return await scan(plan, knowledge, progress=progress, stop=stop, tell=tell, keep=keep)
 
     return asyncio.run(main())
 
 
 async def scan(
-    plan: Plan, knowledge: Knowledge, *, progress: Progress | None = None, stop: asyncio.Event | None = None
-) -> Report:
+    plan: Plan, knowledge: Knowledge, *, progress: Progress | None = None, stop: asyncio.Event | None = None,
+    tell: Tell | None = None, keep: bool = True,
+) -> Report:  # fmt: skip
     """Scan as planned. `stop`, or cancelling the task, ends it within a second with what is known by then.
 
+    `tell` is called, one at a time and perhaps from another thread, with every device as soon as it is done; without
+    `keep` the report itself holds no devices, and memory stays flat.
     What could not be completed stands in `Report.scan.failures`. Raises `UsageProblem`, before anything is sent, for
     a plan that cannot be carried out.
     """
-    stages = Stages(plan, knowledge, progress)
+    stages = Stages(plan, knowledge, progress, tell=tell, keep=keep)
     work = asyncio.create_task(stages.work(), name="scan")
     waiter = asyncio.create_task((stop or asyncio.Event()).wait(), name="scan-stop")
     interrupted = False

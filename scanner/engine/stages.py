@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections import Counter
 from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Address
@@ -22,6 +21,7 @@ from scanner.discover.base import Ground, Scene, Unable, Way
 from scanner.discover.book import Book, Entry
 from scanner.engine import ways
 from scanner.engine.asking import Asker
+from scanner.engine.harvest import SEVERAL, Harvest, Tell
 from scanner.knowledge import Knowledge
 from scanner.model import Method
 from scanner.net import interfaces
@@ -39,8 +39,8 @@ WATCH = 0.3
 NEW_NEIGHBOURS = 150.0
 """New hosts a second on a link whose neighbour table is full and cannot be written."""
 
-SEVERAL = 8
-"""Addresses that one device may have."""
+AGAIN_SECONDS = 2.0
+"""Between the last question to a host that answered none and the second look at it."""
 
 
 class Progress(Protocol):
@@ -56,18 +56,24 @@ class _Lanes:
     A MAC that stands for many addresses is a router or proxy ARP: behind it are several devices.
     """
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        count = Counter(entry.mac for entry in entries if entry.mac is not None)
-        self._locks = {mac: asyncio.Lock() for mac, number in count.items() if 1 < number <= SEVERAL}
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._locks: dict[str, asyncio.Lock] = {}
 
     def of(self, entry: Entry) -> contextlib.AbstractAsyncContextManager[object]:
-        return self._locks.get(entry.mac or "") or contextlib.nullcontext()
+        """The lane of a device: nobody else asks it meanwhile."""
+        if entry.mac is None or not 1 < len(self._book.places(entry.mac)) <= SEVERAL:
+            return contextlib.nullcontext()
+        return self._locks.setdefault(entry.mac, asyncio.Lock())
 
 
 class Stages:
     """One scan. Raises `UsageProblem`, before anything is sent, for a plan that cannot be carried out."""
 
-    def __init__(self, plan: Plan, knowledge: Knowledge, progress: Progress | None) -> None:
+    def __init__(
+        self, plan: Plan, knowledge: Knowledge, progress: Progress | None, *, tell: Tell | None = None,
+        keep: bool = True,
+    ) -> None:  # fmt: skip
         self.plan = plan
         self.knowledge = knowledge
         self.started = now()
@@ -92,11 +98,16 @@ class Stages:
             links=ways.links(self.segments), heard=self._heard, tick=self._searching, warn=self.warn, fail=self.fail,
             halted=self._halted, expect=self._expect, unable=self._unable, stack=AsyncExitStack(),
         )  # fmt: skip
+        self.harvest = Harvest(
+            plan, knowledge, self.book, self.ledger, self.scene.asked, tell=tell, keep=keep
+        )  # fmt: skip
+        self._lanes = _Lanes(self.book)
 
     async def work(self) -> None:
         """All stages, portion by portion."""
         writer = table.Writer(state.folder())
         watch = asyncio.create_task(self._watch(), name="scan-watch")
+        telling = asyncio.create_task(self.harvest.run(lambda: self._answers_until), name="scan-tell")
         try:
             self._recover()
             async with self.scene.stack:
@@ -104,10 +115,25 @@ class Stages:
                 await self._portions(writer)
                 await self._late_answers()
                 await self._ask(self._waiting(), writer)
+                await self._second_look()
+            self.harvest.over()
+            await telling
         finally:
             watch.cancel()
+            telling.cancel()
+            await asyncio.wait({watch, telling})
             with contextlib.suppress(OSError):
                 writer.undo()
+
+    def close(self, *, interrupted: bool) -> None:
+        """Tell every device that is left."""
+        self.harvest.finish(self.book.entries())
+
+    def unreached(self) -> list[str]:
+        """Addresses and ranges that could not be asked."""
+        return [
+            _range(s.first, s.last) for s in self.segments if s.reach is Reach.NOWHERE and s.link is None
+        ]  # fmt: skip
 
     async def _portions(self, writer: table.Writer) -> None:
         asking: asyncio.Task[None] | None = None
@@ -186,33 +212,45 @@ class Stages:
             entry.begun = True
         return entries
 
-    async def _ask(self, entries: Sequence[Entry], writer: table.Writer) -> None:
+    async def _ask(self, entries: list[Entry], writer: table.Writer) -> None:
+        """Everything that these devices are asked; empties the list, so that nothing holds those that are told."""
         if entries:
             self._load_neighbours(writer)
             for way in self._ways:
                 await way.survey(entries, self.scene)
             await self._ask_all(entries)
 
-    async def _ask_all(self, entries: Sequence[Entry]) -> None:
+    async def _second_look(self) -> None:
+        """Hosts that are there and answered no question are asked the most telling ones once more, later."""
+        again = [e for e in self.book.entries() if e.done and not (e.foreign or e.answered or e.closed)]
+        if again:
+            await asyncio.sleep(AGAIN_SECONDS)
+            for way in self._ways:
+                await way.survey(again, self.scene)
+            await self._ask_all(again, again=True)
+
+    async def _ask_all(self, entries: list[Entry], *, again: bool = False) -> None:
         streams = Streams(self.ledger, handshakes=self.plan.handshakes)
         asker = Asker(self.plan, self.knowledge, self._protocols, streams, self._halted)
-        lanes = _Lanes(entries)
-        waiting = iter(entries)
         total = len(entries)
         pace = Pace(NEW_NEIGHBOURS) if self._crowded else None
         done = 0
+        entries.reverse()
 
         async def worker() -> None:
             nonlocal done
-            for entry in waiting:
+            while entries:
+                entry = entries.pop()
                 if pace is not None and entry.link is not None:
                     await pace.take()
-                if self.book.at(entry.address) is entry:  # an address that two claim is asked once
-                    async with lanes.of(entry):
-                        await asker.ask(entry)
+                if self.book.sole(entry):  # an address that two claim is asked once
+                    async with self._lanes.of(entry):
+                        await asker.ask(entry, again=again)
                 entry.done = True
                 done += 1
-                self._tick("asking devices", total, done)
+                self._tick("asking again who was silent" if again else "asking devices", total, done)
+                if entry.answered and not 1 < len(self.book.places(entry.mac)) <= SEVERAL:
+                    await self.harvest.take(entry)
 
         before = table.overflows()
         try:
@@ -312,3 +350,7 @@ class Stages:
         """Enter a reason why the scan is not complete, once."""
         if text not in self.failures:
             self.failures.append(text)
+
+
+def _range(first: int, last: int) -> str:
+    return str(IPv4Address(first)) + (f"-{IPv4Address(last)}" if last > first else "")

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Protocol, runtime_checkable
 
 from scanner.errors import UsageProblem
-from scanner.model import Report
+from scanner.model import Device, Report
 
 _ROOMS = frozenset({"view", "cells"})  # files here that are not formats
 
@@ -29,6 +29,26 @@ class Format(Protocol):
 
     def render(self, report: Report) -> str | bytes:
         """The whole report: text, or bytes where `binary` says so."""
+        ...
+
+
+@runtime_checkable
+class Streamed(Protocol):
+    """The further side of a format whose devices stand alone: they are written as they come, in any order.
+
+    `begin`, one `device` for each, and `end` together are what `render` gives.
+    """
+
+    def begin(self) -> str:
+        """What stands before the first device."""
+        ...
+
+    def device(self, device: Device) -> str:
+        """One device, with its line end."""
+        ...
+
+    def end(self, report: Report) -> str:
+        """What stands after the last device; the report need hold no devices."""
         ...
 
 

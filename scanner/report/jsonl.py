@@ -141,7 +141,19 @@ class JsonLines:
 
     def render(self, report: Report) -> str:
         """One line per device; nothing about coverage (`--format json` has it)."""
-        return "".join(line(device) + "\n" for device in report.devices)
+        return "".join(self.device(device) for device in report.devices)
+
+    def begin(self) -> str:
+        """Nothing."""
+        return ""
+
+    def device(self, device: Device) -> str:
+        """One line."""
+        return line(device) + "\n"
+
+    def end(self, report: Report) -> str:
+        """Nothing."""
+        return ""
 
 
 FORMAT = JsonLines()

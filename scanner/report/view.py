@@ -157,7 +157,10 @@ def coverage_lines(report: Report) -> list[str]:
     if scan.interrupted:
         lines.append("INTERRUPTED: only what was known by then is shown.")
     lines.extend(f"NOT COMPLETED: {one_line(text, 300)}" for text in scan.failures)
-    for label, entries in (("Unknown", cover.unknown), ("Silent", cover.silent)):
+    for label, entries in (
+        ("Unknown", cover.unknown), ("Silent", cover.silent), ("Answered at first, then no more", cover.quiet),
+        ("Not reached", cover.unreached),
+    ):  # fmt: skip
         if entries:
             shown = ", ".join(one_line(e, 60) for e in entries[:12])
             lines.append(f"{label}: {shown}" + (f" and {len(entries) - 12} more" if len(entries) > 12 else ""))

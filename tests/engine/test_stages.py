@@ -17,8 +17,9 @@ import pytest
 
 from scanner import engine, knowledge
 from scanner.config import Plan
-from scanner.discover.book import Entry
-from scanner.engine.stages import SEVERAL, _Lanes
+from scanner.discover.book import Book, Entry, Sighting
+from scanner.engine.harvest import SEVERAL
+from scanner.engine.stages import _Lanes
 from scanner.knowledge import Knowledge
 from scanner.model import Report
 from scanner.net import netlink
@@ -242,6 +243,9 @@ def test_a_crowd_is_asked_wholly_and_the_neighbour_table_is_left_as_it_was(
 def test_one_device_with_several_addresses_is_asked_on_one_at_a_time() -> None:
     entries = [Entry(f"10.0.0.{n}", "3c:ef:8c:00:00:01") for n in range(3)]
     entries += [Entry(f"10.0.1.{n}", "3c:ef:8c:00:00:02") for n in range(SEVERAL + 1)]
+    book = Book()
+    for entry in entries:
+        book.sighted(Sighting(entry.address, entry.mac, "arp"))
     now: Counter[str | None] = Counter()
     most: Counter[str | None] = Counter()
 
@@ -253,7 +257,7 @@ def test_one_device_with_several_addresses_is_asked_on_one_at_a_time() -> None:
             now[entry.mac] -= 1
 
     async def main() -> None:
-        lanes = _Lanes(entries)
+        lanes = _Lanes(book)
         await asyncio.gather(*(ask(lanes, entry) for entry in entries))
 
     asyncio.run(main())

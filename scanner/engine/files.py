@@ -1,0 +1,36 @@
+"""Recordings as files, one per device, as `--record DIR` wants them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from scanner.model import Recording
+from scanner.recordings import redact, to_yaml
+
+
+def redacted(recording: Recording, number: int) -> Recording:
+    """The recording as it may leave the house: no serials, no addresses, and an id that tells neither."""
+    return msgspec.structs.replace(redact(recording), id=f"device-{number}")
+
+
+def write_recordings(folder: Path, recordings: Sequence[Recording]) -> list[str]:
+    """Write one YAML file per device (mode 0600); returns what could not be written, and why."""
+    problems: list[str] = []
+    for recording in recordings:
+        path = folder / f"{recording.id}.yaml"
+        part = path.with_suffix(".part")
+        try:
+            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(to_yaml([recording]))
+            part.replace(path)
+        except OSError as error:
+            problems.append(f"--record {path}: {error.strerror or error}")
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+    return problems

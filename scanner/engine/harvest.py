@@ -1,0 +1,221 @@
+"""Devices that have been asked to the end leave the scan here, one by one: assessed, counted, recorded, told.
+
+Nothing of a device is kept afterwards but its name, unless the whole report is wanted at the end; so a scan of any size
+needs no more memory than the devices that are being asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from scanner import assess
+from scanner.config import Plan
+from scanner.discover.book import Book, Entry, united
+from scanner.engine.files import redacted, write_recordings
+from scanner.knowledge import Knowledge
+from scanner.model import Device, Identity, Observation, Recording, Via
+from scanner.net.ledger import Ledger
+from scanner.protocols.base import Question
+
+SEVERAL = 8
+"""Addresses that one device may have; a MAC that stands for more is a router's, or proxy ARP."""
+ROOM = 2048
+"""Devices that may wait here before those who ask wait too."""
+_BATCH = 32
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="device"):
+    """One device at its end: what it said, and how it went."""
+
+    recording: Recording
+    packets: int = 0
+    bytes_sent: int = 0
+    methods: tuple[str, ...] = ()
+    apart: bool = False
+    """Its MAC stands for several devices."""
+    silent: bool = False
+    """It answered no question."""
+    foreign: bool = False
+    stopped: str | None = None
+    """Why it was left alone."""
+
+
+Tell = Callable[[Device], None]
+
+
+class Harvest:
+    """Takes devices in and tells them; `keep` also gathers them for a report."""
+
+    def __init__(
+        self, plan: Plan, knowledge: Knowledge, book: Book, ledger: Ledger, asked: Sequence[Question], *,
+        tell: Tell | None = None, keep: bool = True,
+    ) -> None:  # fmt: skip
+        self._plan = plan
+        self._knowledge = knowledge
+        self._law = assess.Law(plan.profiles, plan.as_of)
+        self._book = book
+        self._ledger = ledger
+        self._asked = asked
+        self._tell = tell
+        self._keep = keep
+        self._waiting: deque[Entry] = deque()
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._over = self._ended = False
+        self._lock = threading.Lock()
+        self._recorded = 0
+        self.write: Callable[[Sequence[Finished]], None] = lambda _finished: None
+        """Called with every device before it is told: the scan's own record."""
+        self.devices: list[Device] = []
+        self.tally = assess.Tally()
+        self.methods: Counter[str] = Counter()
+        self.quiet: list[str] = []
+        self.left: list[str] = []
+        self.foreign: list[str] = []
+        self.strangers: dict[str, None] = {}
+        """MACs that stand for several addresses, for a reason that is not known."""
+        self.failures: list[str] = []
+
+    # -- while the scan runs ---------------------------------------------------------------------------------
+
+    async def take(self, entry: Entry) -> None:
+        """A device is ready; returns when there is room for the next."""
+        self._waiting.append(entry)
+        self._news.set()
+        while len(self._waiting) >= ROOM and not self._ended:
+            self._room.clear()
+            await self._room.wait()
+
+    def over(self) -> None:
+        """No more will come: `run` ends when everything has been told."""
+        self._over = True
+        self._news.set()
+
+    async def run(self, open_until: Callable[[], float]) -> None:
+        """Tell what comes in; before `open_until` (the loop's time) late answers may still belong to it."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await self._news.wait()
+                if self._waiting and (left := open_until() - loop.time()) > 0 and not self._over:
+                    await asyncio.sleep(min(left, 0.5))
+                    continue
+                batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+                self._room.set()
+                if batch:
+                    await asyncio.to_thread(self._out, self._enter(self._finished(batch)), journal=True)
+                elif self._over:
+                    return
+                else:
+                    self._news.clear()
+        finally:
+            self._ended = True
+            self._room.set()
+
+    # -- at any time -----------------------------------------------------------------------------------------
+
+    def finish(self, entries: Iterable[Entry]) -> None:
+        """These devices, and those that wait, are over."""
+        ready = list({id(entry): entry for entry in (*self._waiting, *entries)}.values())
+        self._waiting.clear()
+        if ready:
+            self._out(self._enter(self._finished(ready)), journal=True)
+
+    def again(self, finished: Iterable[Finished]) -> None:
+        """Devices that an interrupted scan had finished."""
+        for one in finished:
+            for address in (one.recording.ip, *one.recording.addresses):
+                if address is not None:
+                    self._book.finish(address, one.recording.mac)
+            self._out(self._enter([one]), journal=False)
+
+    def _finished(self, entries: Sequence[Entry]) -> list[Finished]:
+        by_address: dict[tuple[str | None, str], Entry] = {}
+        for entry in entries:
+            entry.add(unanswered(entry, entry.asked, self._asked))
+            by_address[entry.mac, entry.address] = entry
+        recordings, strangers = united([entry.recording() for entry in by_address.values()])
+        self.strangers.update(dict.fromkeys(strangers))
+        found = []
+        for recording in recordings:
+            places = [place for place in (recording.ip, *recording.addresses) if place is not None]
+            parts = [by_address[recording.mac, place] for place in places]
+            mine = sum(self._ledger.packets.pop(place, 0) for place in places)
+            found.append(Finished(
+                recording=recording, packets=mine + sum(part.packets for part in parts),
+                bytes_sent=sum(self._ledger.bytes.pop(place, 0) for place in places),
+                methods=tuple(sorted({name for part in parts for name in part.methods})),
+                apart=len(self._book.places(recording.mac)) > len(places),
+                silent=not any(part.answered for part in parts), foreign=any(part.foreign for part in parts),
+                stopped=next((part.stopped for part in parts if part.stopped), None),
+            ))  # fmt: skip
+        for entry in entries:
+            self._book.finish(entry.address, entry.mac)
+            entry.release()
+        return found
+
+    def _enter(self, finished: Sequence[Finished]) -> list[tuple[Finished, Device]]:
+        told = []
+        for one in finished:
+            device = self._assessed(one)
+            self.tally.add(device, silent=one.silent)
+            self.methods.update(one.methods)
+            name = assess.shown(device)
+            if one.foreign:
+                self.foreign.append(name)
+            if one.stopped:
+                (self.left if one.silent else self.quiet).append(name)
+            if self._keep:
+                self.devices.append(device)
+            told.append((one, device))
+        return told
+
+    def _assessed(self, one: Finished) -> Device:
+        """The device; one that our own defect keeps from being assessed is shown as unknown, and the defect told."""
+        recording = one.recording
+        try:
+            device = assess.device(recording, self._knowledge, self._law)
+        except Exception as error:  # noqa: BLE001 - one device must not take the others' report away
+            self._fail(f"internal error while assessing {recording.ip}: {type(error).__name__}: {error}. "
+                       "Please report it")  # fmt: skip
+            device = Device(key=assess.key(recording), recording=recording, identity=Identity())
+        device = msgspec.structs.replace(device, packets=one.packets, bytes_sent=one.bytes_sent)
+        return assess.apart(device) if one.apart else device
+
+    def _out(self, told: Sequence[tuple[Finished, Device]], *, journal: bool) -> None:
+        """Everything that may block: files and pipes. In a thread while the scan runs, one batch at a time."""
+        with self._lock:
+            if journal:
+                self.write([one for one, _ in told])
+            if self._plan.record is not None:
+                numbered = enumerate((one.recording for one, _ in told), self._recorded + 1)
+                kept = [redacted(r, n) if self._plan.redact else r for n, r in numbered]
+                self._recorded += len(kept)
+                for problem in write_recordings(self._plan.record, kept):
+                    self._fail(problem)
+            if self._tell is not None:
+                for _, device in told:
+                    self._tell(device)
+
+    def _fail(self, text: str) -> None:
+        if text not in self.failures:
+            self.failures.append(text)
+
+
+def unanswered(entry: Entry, alone: Sequence[Question], together: Sequence[Question]) -> list[Observation]:
+    """One silent observation for every discovery protocol that a device was asked and did not answer."""
+    heard = {seen.channel for seen in entry.observations}
+    found: dict[tuple[str, int], Observation] = {}
+    for questions, via in ((alone, Via.UNICAST), (() if entry.link is None else together, Via.MULTICAST)):
+        for question in questions:
+            if question.channel not in heard:
+                found.setdefault((question.channel, question.port), Observation(
+                    channel=question.channel, value="", port=question.port, request=question.request, via=via,
+                    silent=True,
+                ))  # fmt: skip
+    return list(found.values())
