@@ -138,13 +138,14 @@ class Tally:
 
 
 def coverage(
-    devices: Sequence[Device], *, silent: Sequence[str] = (), warnings: Sequence[str] = ()
-) -> Coverage:
+    devices: Sequence[Device], *, addresses: int | None = None, silent: Sequence[str] = (), excluded: int = 0,
+    methods: Sequence[Method] = (), warnings: Sequence[str] = (),
+) -> Coverage:  # fmt: skip
     """The coverage block of devices that are all at hand."""
     tally, mute = Tally(), set(silent)
     for one in devices:
         tally.add(one, silent=shown(one) in mute)
-    return tally.coverage(warnings=warnings)
+    return tally.coverage(addresses=addresses, excluded=excluded, methods=methods, warnings=warnings)
 
 
 def shown(device: Device) -> str:

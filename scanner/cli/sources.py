@@ -84,7 +84,7 @@ class Work:
     def finish(self, picture: Picture, told: Told) -> int:
         """Identify, judge, write the report and the recordings; returns the exit code."""
         from scanner import assess, state
-        from scanner.engine.telling import redacted, write_recordings
+        from scanner.engine.files import redacted, write_recordings
         from scanner.model import Scan
 
         recordings, contradictions = picture.recordings()
