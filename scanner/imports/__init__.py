@@ -14,7 +14,7 @@ from importlib import import_module
 from scanner.errors import InputProblem, UsageProblem
 from scanner.imports.base import Head, Importer
 
-_ROOMS = frozenset({"base", "opening", "tables"})  # files here that are not importers
+_ROOMS = frozenset({"base", "dissect", "opening", "reassembly", "tables"})  # files here that are not importers
 
 
 def names() -> tuple[str, ...]:

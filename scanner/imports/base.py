@@ -10,7 +10,8 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
+from io import BufferedReader, BytesIO
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from scanner.errors import InputProblem
 from scanner.model import Observation, Place
@@ -71,7 +72,7 @@ class Input:
     """One file while it is read."""
 
     name: str
-    stream: BinaryIO
+    stream: BytesIO | BufferedReader
     head: Head
     at: str | None = None
     """When the file was last written: what it says is as old as that."""
@@ -124,7 +125,7 @@ class Input:
     def read(self, most: int) -> bytes:
         """Up to so many bytes, empty at the end. Raises `InputProblem`; what was read before is not lost."""
         try:
-            return self.stream.read(most)
+            return self.stream.read1(most)
         except (OSError, EOFError, ValueError, RuntimeError) as error:
             raise InputProblem(
                 f"{self.name}: cannot be read on: {_why(error)}; what was read before is kept"

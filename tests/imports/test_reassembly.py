@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import random
+import ssl
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+from scanner.imports.base import Heard
+from scanner.imports.dissect import Dissector
+from scanner.imports.reassembly import MAX_ANSWER, MAX_BYTES, MAX_FLOWS, certificate
+from scanner.protocols import tls
+
+sys.path.insert(0, str(Path(__file__).parent))
+from frames import request, segment
+
+PAGE = b"HTTP/1.1 200 OK\r\nServer: Webs\r\nContent-Type: text/html\r\nContent-Length: 5000\r\n\r\n" + b"<title>x</title>".ljust(5000, b".")
+
+
+def hear(*frames: bytes) -> list[Heard]:
+    dissector = Dissector()
+    found = [heard for frame in frames if dissector.wanted(frame + bytes(64), 0, len(frame)) for heard in dissector.frame(frame, 1e9)]
+    return found + list(dissector.finish())
+
+
+def pieces(data: bytes, port: int, size: int = 1400, first: int = 1000, client: int = 40_000) -> list[bytes]:
+    return [segment(data[n : n + size], port, client, first + n) for n in range(0, len(data), size)]
+
+
+def test_an_answer_in_pieces_with_its_question() -> None:
+    (only,) = hear(request(), *pieces(PAGE, 80))
+
+    (seen,) = only.observations
+    assert (only.address, seen.channel, seen.port, seen.request, seen.truncated) == ("192.0.2.1", "http.response", 80, "GET /", False)
+    assert seen.value.encode() == PAGE
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_order_and_repetitions_do_not_matter(seed: int) -> None:
+    chance = random.Random(seed)
+    frames = pieces(PAGE, 80)
+    frames += chance.sample(frames, 2)
+    chance.shuffle(frames)
+    (only,) = hear(request(), *frames)
+
+    assert only.observations[0].value.encode() == PAGE
+
+
+def test_sequence_numbers_begin_again_at_zero() -> None:
+    (only,) = hear(request(), *pieces(PAGE, 80, first=0xFFFFFFFF - 2000))
+
+    assert only.observations[0].value.encode() == PAGE
+
+
+def test_several_answers_on_one_connection() -> None:
+    first = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+    told = hear(request(), request("GET /favicon.ico HTTP/1.1"), segment(first, 80, 40_000, 1), *pieces(PAGE, 80, first=1 + len(first)))
+
+    assert [(h.observations[0].request, h.observations[0].value[9:12]) for h in told] == [("GET /", "401"), ("GET /favicon.ico", "200")]
+
+
+def test_an_answer_that_ends_with_its_connection() -> None:
+    page = b"HTTP/1.0 200 OK\r\n\r\nhello"
+    (only,) = hear(segment(page, 8899, 40_000, 5), segment(b"", 8899, 40_000, 5 + len(page), flags=0x11))
+
+    assert only.observations[0].value == page.decode()
+
+
+def test_chunks() -> None:
+    page = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    (only,) = hear(*pieces(page, 80, size=20))
+
+    assert only.observations[0].value == page.decode()
+
+
+def test_a_hole_leaves_what_stands_before_it() -> None:
+    frames = pieces(PAGE, 80)
+    (only,) = hear(frames[0], *frames[2:])
+
+    assert only.observations[0].value.encode() == PAGE[:1400]
+    assert only.observations[0].truncated
+
+
+def test_rtsp_and_greetings() -> None:
+    rtsp = b'RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\nWWW-Authenticate: Digest realm="Login to X"\r\n\r\n'
+    told = hear(
+        segment(b"OPTIONS rtsp://192.0.2.1/ RTSP/1.0\r\nCSeq: 1\r\n\r\n", 40_000, 554, source="192.0.2.9", target="192.0.2.1"),
+        segment(rtsp, 554, 40_000), segment(b"SSH-2.0-dropbear_2019.78\r\n" + bytes(300), 22, 40_001), segment(b"220 FTP ready\r\n", 21, 40_002),
+        segment(b"\xff\xfd\x01\xff\xfb\x01login: ", 23, 40_003),
+    )  # fmt: skip
+
+    assert [(h.observations[0].channel, h.observations[0].port) for h in told] == [
+        ("rtsp.response", 554), ("tcp.banner", 22), ("tcp.banner", 21), ("tcp.banner", 23),
+    ]  # fmt: skip
+    assert told[0].observations[0].request == "OPTIONS"
+    assert told[1].observations[0].value == "SSH-2.0-dropbear_2019.78\r\n"
+
+
+def test_certificates() -> None:
+    pem, _key = tls.self_signed("CN=axis-accc8e010203,O=Axis Communications AB")
+    der = ssl.PEM_cert_to_DER_cert(pem.decode())
+    chain = len(der).to_bytes(3, "big") + der
+    body = len(chain).to_bytes(3, "big") + chain
+    hello = b"\x02\0\0\x26" + b"\x03\x03" + bytes(36)
+    stream = hello + b"\x0b" + len(body).to_bytes(3, "big") + body
+    records = b"".join(b"\x16\x03\x03" + struct.pack("!H", len(stream[n : n + 500])) + stream[n : n + 500] for n in range(0, len(stream), 500))
+    (only,) = hear(*pieces(records, 443, size=300))
+
+    assert any("axis-accc8e010203" in o.value for o in only.observations if o.channel == "tls.subject")
+    assert all(o.port == 443 for o in only.observations)
+    assert certificate(records[:100]) == (b"", False)
+    assert certificate(b"\x16\x03\x03\0\x04\x02\0\0\0" + b"\x14\x03\x03\0\x01\x01\x17\x03\x03\0\x01x") == (b"", True)  # TLS 1.3
+
+
+def test_pictures_are_not_kept() -> None:
+    picture = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nServer: Webs\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9000
+    told = hear(*(frame for n in range(9) for frame in pieces(picture, 80, client=41_000 + n)))
+
+    assert 0 < len(told) <= 3
+    assert all("xxx" not in h.observations[0].value and "Webs" in h.observations[0].value for h in told)
+
+
+def test_ten_thousand_answers_of_one_server_are_a_dozen() -> None:
+    told = hear(*(segment(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % (n % 10), 80, 20_000 + n) for n in range(10_000)))
+
+    assert 1 <= len(told) <= 12
+
+
+def test_streams_that_never_end_are_bounded() -> None:
+    dissector = Dissector()
+    for server in range(1200):
+        source = f"10.0.{server >> 8}.{server & 255}"
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 40_000
+        for _ in dissector.frame(segment(head, 80, 40_000, 1, source=source), 1e9):
+            pass
+    assert len(dissector.streams.flows) <= MAX_FLOWS + 1
+    assert sum(flow.size for flow in dissector.streams.flows.values()) <= MAX_BYTES + MAX_ANSWER
