@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 import struct
-import sys
-from pathlib import Path
 
 import pytest
 
 from scanner.imports.base import Heard
 from scanner.imports.dissect import Dissector, dhcp_options, registered_name, time_text
-
-sys.path.insert(0, str(Path(__file__).parent))
-from frames import CAMERA, arp, datagram, ethernet, ipv4, packed, udp
+from tests.imports.frames import CAMERA, arp, datagram, ethernet, ipv4, packed, udp
 
 GROUP = "01:00:5e:7f:ff:fa"
 SSDP = b"NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nLOCATION: http://192.0.2.1/d.xml\r\nSERVER: x\r\nUSN: uuid:1\r\nNTS: ssdp:alive\r\n\r\n"
@@ -78,7 +74,7 @@ def test_public_addresses_behind_a_router_are_left_out() -> None:
 
 
 def _dhcp(op: int, options: bytes, yiaddr: bytes = bytes(4)) -> bytes:
-    head = struct.pack("!BBBBIHH", op, 1, 6, 0, 1, 0, 0) + bytes(4) + yiaddr + bytes(8) + packed(CAMERA) + bytes(10) + bytes(192)
+    head: bytes = struct.pack("!BBBBIHH", op, 1, 6, 0, 1, 0, 0) + bytes(4) + yiaddr + bytes(8) + packed(CAMERA) + bytes(10) + bytes(192)
     return head + b"\x63\x82\x53\x63" + options + b"\xff"
 
 

@@ -4,9 +4,7 @@ import contextlib
 import gzip
 import io
 import random
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +13,7 @@ from scanner.errors import InputProblem
 from scanner.imports import pcap as importer
 from scanner.imports.base import Head, Input
 from scanner.picture import Picture
-
-sys.path.insert(0, str(Path(__file__).parent))
-from frames import CAMERA, arp, datagram, ipv4, packed, pcap, pcapng, segment, udp
+from tests.imports.frames import CAMERA, arp, datagram, ipv4, packed, pcap, pcapng, segment, udp
 
 SADP = b'<?xml version="1.0"?><ProbeMatch><DeviceDescription>DS-2CD</DeviceDescription></ProbeMatch>'
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<title>x</title>"

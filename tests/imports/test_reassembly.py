@@ -3,8 +3,6 @@ from __future__ import annotations
 import random
 import ssl
 import struct
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +10,7 @@ from scanner.imports.base import Heard
 from scanner.imports.dissect import Dissector
 from scanner.imports.reassembly import MAX_ANSWER, MAX_BYTES, MAX_FLOWS, certificate
 from scanner.protocols import tls
-
-sys.path.insert(0, str(Path(__file__).parent))
-from frames import request, segment
+from tests.imports.frames import request, segment
 
 PAGE = b"HTTP/1.1 200 OK\r\nServer: Webs\r\nContent-Type: text/html\r\nContent-Length: 5000\r\n\r\n" + b"<title>x</title>".ljust(5000, b".")
 
