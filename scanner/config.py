@@ -79,6 +79,8 @@ class Plan:
     """False: no raw sockets, even where they are permitted."""
     multicast: bool = True
     """False: no multicast and broadcast questions; hosts are asked one by one."""
+    assume_up: bool = False
+    """True: every address is asked, found or not."""
     neighbour_writes: bool = True
     """False: the kernel's neighbour table is never written."""
     port_map: Mapping[str, Mapping[int, int]] = field(default_factory=dict)

@@ -9,6 +9,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from scanner.errors import InputProblem
 from scanner.model import Recording
@@ -32,21 +33,63 @@ def folder() -> Path:
     return home / ".local" / "state" / "lanveto"
 
 
+class Last:
+    """Keeps the recordings of a scan, one by one as they come; `commit` puts them in the place of the scan before.
+
+    A scan never fails for it: `problem` says why it could not be kept.
+    """
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self._target = folder() / NAME
+        self._part = self._target.with_suffix(f".{os.getpid()}.part")
+        self._file: BinaryIO | None = None
+        try:
+            self._target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            self._file = os.fdopen(handle, "wb")
+        except OSError as error:
+            self._give_up(error)
+
+    def add(self, recording: Recording) -> None:
+        """One more."""
+        if self._file is not None:
+            try:
+                self._file.write(to_json(recording) + b"\n")
+            except OSError as error:
+                self._give_up(error)
+
+    def commit(self) -> str | None:
+        """The scan is over; returns why it is not remembered, or None."""
+        if self._file is not None:
+            try:
+                self._file.close()
+                self._part.replace(self._target)
+            except OSError as error:
+                self._give_up(error)
+        return self.problem
+
+    def drop(self) -> None:
+        """Keep the scan before, where `commit` has not been called."""
+        if self._file is not None and not self._file.closed:
+            self._give_up(OSError("dropped"))
+
+    def _give_up(self, error: OSError) -> None:
+        self.problem = f"{self._target}: {error.strerror or error}"
+        file, self._file = self._file, None
+        with contextlib.suppress(OSError):
+            if file is not None:
+                file.close()
+        with contextlib.suppress(OSError):
+            self._part.unlink()
+
+
 def save_last(recordings: Sequence[Recording]) -> str | None:
     """Keep the recordings of a finished scan; returns why that failed, or None. A scan never fails for it."""
-    target = folder() / NAME
-    part = target.with_suffix(f".{os.getpid()}.part")
-    try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(to_json(recording) + b"\n" for recording in recordings)
-        part.replace(target)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        return f"{target}: {error.strerror or error}"
-    return None
+    last = Last()
+    for recording in recordings:
+        last.add(recording)
+    return last.commit()
 
 
 def load_last() -> tuple[Recording, ...]:

@@ -13,8 +13,11 @@ import click
 from scanner.cli import keeping, options
 
 if TYPE_CHECKING:
+    from scanner.cli.options import Annotations
     from scanner.config import Plan
-    from scanner.model import Report
+    from scanner.engine import Past
+    from scanner.knowledge import Knowledge
+    from scanner.model import Device, Report
     from scanner.publish.mqtt import Broker
 
 
@@ -51,6 +54,10 @@ if TYPE_CHECKING:
 @click.option("--mqtt-cert", type=click.Path(path_type=Path), metavar="FILE", help="Our certificate.")
 @click.option("--mqtt-key", type=click.Path(path_type=Path), metavar="FILE", help="Its key.")
 @click.option("--port-map", type=click.Path(dir_okay=False, path_type=Path), hidden=True)
+@click.option("--assume-up", is_flag=True, help="Ask every address, found or not: for hosts that hide.")
+@click.option("--resume", metavar="FILE|last", help="Continue an interrupted scan from its own record.")
+@click.option("--checkpoint", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Keep the scan's own record here (default: in the state folder, until it is complete).")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, even on a terminal.")
 @options.rules
 @options.as_of
@@ -67,16 +74,23 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
       lanveto scan 192.0.2.0/24 --profile us-federal-contractor
       lanveto scan eth0 --exclude 192.0.2.7 --format json --output report.json
       lanveto scan 192.0.2.10-192.0.2.40 --gentle --record recordings/
+      lanveto scan 10.0.0.0/8 --format jsonl --output devices.jsonl
+      lanveto scan --resume last --format jsonl --output devices.jsonl
     """
-    from scanner import engine, knowledge, state
+    from functools import partial
+
+    from scanner import engine, knowledge
     from scanner.cli.progress import Line
+    from scanner.cli.streaming import Results
 
     renderer = options.renderer(given["format_"], given["output"])
     wanted = options.actions(given["fail_on"], given["profiles"])
     options.writable(given["output"])
     broker = _broker(given)
-    plan = _plan(targets, given)
-    if not targets and not given["interfaces"]:
+    plan, past = _plan(targets, given), None
+    if given["resume"]:
+        plan, past = _resumed(plan, given["resume"])
+    elif not targets and not given["interfaces"]:
         plan = _proposed(plan, yes=given["yes"] or given["dry_run"])
     if given["dry_run"]:
         for line in engine.dry_run(plan):
@@ -87,19 +101,24 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
     annotations = options.annotating(given, known)
     keeping.ready(given["store"])
     line_ = Line(quiet=given["quiet"])
-    try:
-        result = annotations.added(engine.run(plan, known, progress=line_))
-    finally:
-        line_.clear()
-    problem = state.save_last([device.recording for device in result.devices])
-    if problem:
-        options.complain(f"this scan is not remembered for `lanveto explain`: {problem}")
-    written = _write(renderer.render(result), given["output"])
+    with Results(renderer, given["output"], wanted, partial(_with, annotations, known, plan)) as results:
+        keep = results.streamed is None or broker is not None or given["store"] is not None
+        try:
+            result = engine.run(
+                plan, known, progress=line_, tell=results.tell, keep=keep, record=engine.Record(given["checkpoint"]),
+                past=past,
+            )  # fmt: skip
+        finally:
+            line_.clear()
+        result = annotations.added(result)
+        written = results.close(result)
+    if results.streamed is None:
+        written = _write(renderer.render(result), given["output"])
     for failure in result.scan.failures:
         options.complain(f"not completed: {failure}")
     kept = keeping.store(result, given["store"], known)
     published = _publish(result, broker)
-    return _code(result, done=written and kept and published, found=options.failed(result, wanted))
+    return _code(result, done=written and kept and published, found=results.found)
 
 
 def _write(text: str | bytes, path: Path | None) -> bool:
@@ -148,12 +167,61 @@ def _plan(targets: tuple[str, ...], given: Mapping[str, Any]) -> Plan:
         allow_public=given["allow_public"],
         raw=not given["no_raw"],
         multicast=not given["no_multicast"],
+        assume_up=given["assume_up"],
         neighbour_writes=not given["no_neighbour_writes"],
         port_map=_port_map(given["port_map"]),
         record=given["record"],
         redact=given["redact"],
         audit_log=given["audit_log"],
     )
+
+
+_OPTIONS = {
+    "speed": ("gentle", "fast"), "raw": ("no_raw",), "multicast": ("no_multicast",),
+    "neighbour_writes": ("no_neighbour_writes",),
+}  # fmt: skip
+"""Fields of a plan that several options, or one of another name, decide."""
+
+
+def _resumed(plan: Plan, word: str) -> tuple[Plan, Past]:
+    """The plan of an interrupted scan, with what may be said anew, and its record.
+
+    Raises `UsageProblem` where the command line asks for something else than the scan did.
+    """
+    from dataclasses import fields, replace
+
+    from scanner.engine import checkpoint
+    from scanner.errors import UsageProblem
+
+    context = click.get_current_context()
+    past = checkpoint.find(word)
+    old = past.plan
+    said = {
+        field.name for field in fields(plan)
+        if any(context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+               for name in _OPTIONS.get(field.name, (field.name,)))
+    }  # fmt: skip
+    wrong = [name for name in checkpoint.changed(old, plan) if name in said]
+    if wrong:
+        then, now = getattr(old, wrong[0]), getattr(plan, wrong[0])
+        raise UsageProblem(
+            f"--resume {word}: the interrupted scan had other {wrong[0].replace('_', ' ')} ({_told(then)}, now "
+            f"{_told(now)}): leave that out, or begin a new scan"
+        )
+    return replace(old, **{name: getattr(plan, name) for name in said - set(checkpoint.ASKING)}), past
+
+
+def _told(value: object) -> str:
+    return " ".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
+
+
+def _with(annotations: Annotations, known: Knowledge, plan: Plan, device: Device) -> Device:
+    """The device with what the organisation adds."""
+    from scanner.model import Coverage, Report, Scan
+
+    scan = Scan(id="", started="", profiles=plan.profiles, law_as_of=plan.as_of.isoformat())
+    alone = Report(scan=scan, devices=(device,), coverage=Coverage(), rules_version=known.version)
+    return annotations.added(alone).devices[0]
 
 
 def _port_map(path: Path | None) -> dict[str, dict[int, int]]:

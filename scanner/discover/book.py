@@ -158,6 +158,11 @@ class Book:
         self._finished.setdefault(address, mac)
         self._place(address, mac)
 
+    def forget(self, entry: Entry) -> None:
+        """There was nobody after all."""
+        self._entries.pop((entry.mac, entry.address), None)
+        self._by_address.pop(entry.address, None)
+
     def sighted(self, sighting: Sighting) -> Entry | None:
         """Enter a sighting; None where the device is excluded and stays out of the book, or is finished."""
         address, mac = sighting.address, sighting.mac

@@ -15,6 +15,7 @@ import msgspec
 
 from scanner import assess
 from scanner.config import Plan
+from scanner.discover import assumed
 from scanner.discover.book import Book, Entry, united
 from scanner.engine.files import redacted, write_recordings
 from scanner.knowledge import Knowledge
@@ -63,7 +64,7 @@ class Harvest:
         self._asked = asked
         self._tell = tell
         self._keep = keep
-        self._waiting: deque[Entry] = deque()
+        self._waiting: deque[Entry | Callable[[], None]] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._over = self._ended = False
@@ -91,6 +92,11 @@ class Harvest:
             self._room.clear()
             await self._room.wait()
 
+    def mark(self, reached: Callable[[], None]) -> None:
+        """Call `reached` once every device that is ready by now has been told; in another thread while `run` runs."""
+        self._waiting.append(reached)
+        self._news.set()
+
     def over(self) -> None:
         """No more will come: `run` ends when everything has been told."""
         self._over = True
@@ -105,26 +111,41 @@ class Harvest:
                 if self._waiting and (left := open_until() - loop.time()) > 0 and not self._over:
                     await asyncio.sleep(min(left, 0.5))
                     continue
-                batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+                batch, mark = self._next(_BATCH)
                 self._room.set()
                 if batch:
                     await asyncio.to_thread(self._out, self._enter(self._finished(batch)), journal=True)
-                elif self._over:
+                if mark is not None:
+                    await asyncio.to_thread(mark)
+                if batch or mark:
+                    continue
+                if self._over:
                     return
-                else:
-                    self._news.clear()
+                self._news.clear()
         finally:
             self._ended = True
             self._room.set()
 
     # -- at any time -----------------------------------------------------------------------------------------
 
-    def finish(self, entries: Iterable[Entry]) -> None:
-        """These devices, and those that wait, are over."""
-        ready = list({id(entry): entry for entry in (*self._waiting, *entries)}.values())
-        self._waiting.clear()
-        if ready:
-            self._out(self._enter(self._finished(ready)), journal=True)
+    def _next(self, most: int) -> tuple[list[Entry], Callable[[], None] | None]:
+        """The devices that are next, and the mark that stands behind them."""
+        batch: list[Entry] = []
+        while self._waiting and len(batch) < most:
+            one = self._waiting.popleft()
+            if not isinstance(one, Entry):
+                return batch, one
+            batch.append(one)
+        return batch, None
+
+    def finish(self, entries: Iterable[Entry], *, journal: bool = True) -> None:
+        """These devices are over, and those that wait."""
+        while self._waiting:
+            batch, mark = self._next(len(self._waiting))
+            self._out(self._enter(self._finished(batch)), journal=True)
+            if mark is not None:
+                mark()
+        self._out(self._enter(self._finished(list(entries))), journal=journal)
 
     def again(self, finished: Iterable[Finished]) -> None:
         """Devices that an interrupted scan had finished."""
@@ -137,6 +158,9 @@ class Harvest:
     def _finished(self, entries: Sequence[Entry]) -> list[Finished]:
         by_address: dict[tuple[str | None, str], Entry] = {}
         for entry in entries:
+            if _nobody(entry):
+                self._book.forget(entry)
+                continue
             entry.add(unanswered(entry, entry.asked, self._asked))
             by_address[entry.mac, entry.address] = entry
         recordings, strangers = united([entry.recording() for entry in by_address.values()])
@@ -154,7 +178,7 @@ class Harvest:
                 silent=not any(part.answered for part in parts), foreign=any(part.foreign for part in parts),
                 stopped=next((part.stopped for part in parts if part.stopped), None),
             ))  # fmt: skip
-        for entry in entries:
+        for entry in by_address.values():
             self._book.finish(entry.address, entry.mac)
             entry.release()
         return found
@@ -205,6 +229,13 @@ class Harvest:
     def _fail(self, text: str) -> None:
         if text not in self.failures:
             self.failures.append(text)
+
+
+def _nobody(entry: Entry) -> bool:
+    """Whether a host was asked without having been found, and is not there: every loopback address refuses."""
+    if entry.methods != {assumed.METHOD} or entry.answered:
+        return False
+    return not entry.closed or entry.address.startswith("127.")
 
 
 def unanswered(entry: Entry, alone: Sequence[Question], together: Sequence[Question]) -> list[Observation]:

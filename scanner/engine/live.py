@@ -8,6 +8,7 @@ import os
 import signal
 
 from scanner.config import Plan
+from scanner.engine.checkpoint import Past, Record
 from scanner.engine.harvest import Tell
 from scanner.engine.stages import Progress, Stages
 from scanner.engine.telling import report
@@ -21,8 +22,9 @@ __all__ = ["Progress", "run", "scan"]
 
 
 def run(
-    plan: Plan, knowledge: Knowledge, *, progress: Progress | None = None, tell: Tell | None = None, keep: bool = True
-) -> Report:
+    plan: Plan, knowledge: Knowledge, *, progress: Progress | None = None, tell: Tell | None = None, keep: bool = True,
+    record: Record | None = None, past: Past | None = None,
+) -> Report:  # fmt: skip
     """Scan from outside an event loop; the first Ctrl-C (or SIGTERM, or a terminal that goes away)
     ends it within a second, with what is known.
 
@@ -43,23 +45,27 @@ def run(
         for number in caught:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
                 loop.add_signal_handler(number, interrupt)
-        return await scan(plan, knowledge, progress=progress, stop=stop, tell=tell, keep=keep)
+        return await scan(plan, knowledge, progress=progress, stop=stop, tell=tell, keep=keep, record=record, past=past)
 
     return asyncio.run(main())
 
 
 async def scan(
     plan: Plan, knowledge: Knowledge, *, progress: Progress | None = None, stop: asyncio.Event | None = None,
-    tell: Tell | None = None, keep: bool = True,
+    tell: Tell | None = None, keep: bool = True, record: Record | None = None, past: Past | None = None,
 ) -> Report:  # fmt: skip
     """Scan as planned. `stop`, or cancelling the task, ends it within a second with what is known by then.
 
     `tell` is called, one at a time and perhaps from another thread, with every device as soon as it is done; without
     `keep` the report itself holds no devices, and memory stays flat.
+    `record` (None: one in the state folder) is the scan's own record; `past` one that an interrupted scan left, from
+    which this one continues.
     What could not be completed stands in `Report.scan.failures`. Raises `UsageProblem`, before anything is sent, for
     a plan that cannot be carried out.
     """
-    stages = Stages(plan, knowledge, progress, tell=tell, keep=keep)
+    stages = Stages(
+        plan, knowledge, progress, tell=tell, keep=keep, record=Record(None) if record is None else record, past=past
+    )
     work = asyncio.create_task(stages.work(), name="scan")
     waiter = asyncio.create_task((stop or asyncio.Event()).wait(), name="scan-stop")
     interrupted = False
@@ -78,7 +84,8 @@ async def scan(
         if os.environ.get("LANVETO_DEBUG"):
             raise error
         stages.fail(f"internal error: {_innermost(error)}; what was found by then is reported. Please report it")
-    return report(stages, interrupted=interrupted)
+    whole = work.done() and not work.cancelled() and work.exception() is None
+    return report(stages, interrupted=interrupted, complete=whole and not interrupted)
 
 
 def _innermost(error: BaseException) -> str:

@@ -8,19 +8,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import uuid
 from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Address
 from itertools import zip_longest
 from typing import Protocol
 
+import scanner
 from scanner import discover, state
 from scanner.config import Plan
 from scanner.discover import multicast
 from scanner.discover.base import Ground, Scene, Unable, Way
-from scanner.discover.book import Book, Entry
+from scanner.discover.book import Book, Entry, Sighting
 from scanner.engine import ways
 from scanner.engine.asking import Asker
+from scanner.engine.checkpoint import FORMAT, Beginning, Past, Portion, Record, Silent, plan_fields, terrain
 from scanner.engine.harvest import SEVERAL, Harvest, Tell
 from scanner.knowledge import Knowledge
 from scanner.model import Method
@@ -72,15 +75,16 @@ class Stages:
 
     def __init__(
         self, plan: Plan, knowledge: Knowledge, progress: Progress | None, *, tell: Tell | None = None,
-        keep: bool = True,
+        keep: bool = True, record: Record | None = None, past: Past | None = None,
     ) -> None:  # fmt: skip
         self.plan = plan
         self.knowledge = knowledge
-        self.started = now()
+        self.id = past.first.id if past is not None else str(uuid.uuid4())
+        self.started = past.first.started if past is not None else now()
         self.topology = ways.topology()
         self.targets = ways.resolve(plan, self.topology)
         self.segments = ways.segments(plan, self.targets, self.topology)
-        self.seed = random.getrandbits(64)
+        self.seed = past.first.seed if past is not None else random.getrandbits(48)
         self.grounds = ways.grounds(self.segments, self.targets, self.topology, self.seed)
         self.ledger = Ledger(plan.audit_log)
         self.book = Book(self.targets.excludes, excluding=bool(self.targets.exclude_words))
@@ -102,6 +106,16 @@ class Stages:
             plan, knowledge, self.book, self.ledger, self.scene.asked, tell=tell, keep=keep
         )  # fmt: skip
         self._lanes = _Lanes(self.book)
+        self._past = past
+        self._record = record
+        self._waiting_in_record: set[tuple[str | None, str]] = set()
+        sizes = [ways.portion(self._ways, ground, plan) for ground in self.grounds]
+        if past is not None:
+            past.check([terrain(ground, 0) for ground in self.grounds])
+            sizes = [old.size for old in past.first.grounds]
+        self._sizes = sizes
+        if record is not None:
+            self._open_record(record, past)
 
     async def work(self) -> None:
         """All stages, portion by portion."""
@@ -110,6 +124,7 @@ class Stages:
         telling = asyncio.create_task(self.harvest.run(lambda: self._answers_until), name="scan-tell")
         try:
             self._recover()
+            await self._go_on()
             async with self.scene.stack:
                 await self._begin()
                 await self._portions(writer)
@@ -125,9 +140,64 @@ class Stages:
             with contextlib.suppress(OSError):
                 writer.undo()
 
-    def close(self, *, interrupted: bool) -> None:
-        """Tell every device that is left."""
-        self.harvest.finish(self.book.entries())
+    def close(self, *, complete: bool) -> None:
+        """Tell every device that is left, and close the scan's record."""
+        left = self.book.entries()
+        self.harvest.finish([e for e in left if complete or e.foreign or (e.done and e.answered)])
+        self.harvest.finish(self.book.entries(), journal=False)
+        if self._record is not None:
+            self._record.end(complete=complete and not self._gone)
+            if self._record.problem:
+                self.warn(self._record.problem)
+
+    # -- the scan's own record -------------------------------------------------------------------------------
+
+    def _open_record(self, record: Record, past: Past | None) -> None:
+        if past is None:
+            record.begin(Beginning(
+                format=FORMAT, id=self.id, started=self.started, version=scanner.__version__,
+                rules=self.knowledge.version.rules_sha256, seed=self.seed, plan=plan_fields(self.plan),
+                grounds=tuple(terrain(g, size) for g, size in zip(self.grounds, self._sizes, strict=True)),
+            ))  # fmt: skip
+        else:
+            record.go_on(past.path)
+        self.harvest.write = record.write
+
+    async def _go_on(self) -> None:
+        """Enter what an interrupted scan had found."""
+        past = self._past
+        if past is None:
+            return
+        self.warn(f"this scan continues one that began at {past.first.started} and was interrupted; "
+                  f"{past.finished} devices had been asked by then")  # fmt: skip
+        if past.first.rules != self.knowledge.version.rules_sha256:
+            self.warn("the rules have changed since the scan began: all devices are judged by the present ones")
+        for one in past.devices():
+            self.harvest.again([one])
+            await asyncio.sleep(0)
+        for host in past.silent:
+            entry = self.book.sighted(Sighting(host.address, host.mac, host.methods[0], host.link, host.packets))
+            if entry is not None:
+                entry.methods.update(host.methods)
+                entry.begun = entry.done = True
+        for portion in past.portions.values():
+            for method in portion.methods:
+                self.method(method.name, ran=method.ran, note=method.note)
+            for text in portion.warnings:
+                self.warn(text)
+
+    def _portion_done(self, number: int) -> None:
+        record = self._record
+        if record is None or self._gone:
+            return
+        silent = [
+            Silent(address=e.address, mac=e.mac, link=e.link, methods=tuple(sorted(e.methods)), packets=e.packets)
+            for e in self.book.entries() if e.done and not e.foreign and e.methods
+        ]  # fmt: skip
+        new = [host for host in silent if (host.mac, host.address) not in self._waiting_in_record]
+        self._waiting_in_record.update((host.mac, host.address) for host in new)
+        portion = Portion(number=number, methods=tuple(self.methods.values()), warnings=tuple(self.warnings))
+        self.harvest.mark(lambda: record.write([*new, portion]))
 
     def unreached(self) -> list[str]:
         """Addresses and ranges that could not be asked."""
@@ -137,13 +207,16 @@ class Stages:
 
     async def _portions(self, writer: table.Writer) -> None:
         asking: asyncio.Task[None] | None = None
-        sizes = {ground: ways.portion(self._ways, ground, self.plan) for ground in self.grounds}
+        done = self._past.portions if self._past is not None else {}
+        portions = [ground.portions(size) for ground, size in zip(self.grounds, self._sizes, strict=True)]
         try:
-            for row in zip_longest(*(ground.portions(size) for ground, size in sizes.items())):
+            for number, row in enumerate(zip_longest(*portions)):
+                if number in done:
+                    continue
                 await self._discover([ground for ground in row if ground is not None])
                 if asking is not None:
                     await asking
-                asking = asyncio.create_task(self._ask(self._waiting(), writer), name="scan-ask")
+                asking = asyncio.create_task(self._ask_portion(number, self._waiting(), writer), name="scan-ask")
             if asking is not None:
                 await asking
         finally:
@@ -211,6 +284,10 @@ class Stages:
         for entry in entries:
             entry.begun = True
         return entries
+
+    async def _ask_portion(self, number: int, entries: list[Entry], writer: table.Writer) -> None:
+        await self._ask(entries, writer)
+        self._portion_done(number)
 
     async def _ask(self, entries: list[Entry], writer: table.Writer) -> None:
         """Everything that these devices are asked; empties the list, so that nothing holds those that are told."""

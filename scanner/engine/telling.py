@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import uuid
 from datetime import UTC, datetime
 
 import msgspec
@@ -16,16 +15,17 @@ from scanner.model import Device, Report, Scan
 from scanner.net.ledger import now
 
 
-def report(stages: Stages, *, interrupted: bool) -> Report:
+def report(stages: Stages, *, interrupted: bool, complete: bool = False) -> Report:
     """Everything that is known by now; devices that were not told yet are told first.
 
-    Its devices are sorted by address; there are none where they were not kept.
+    `complete`: nothing was left to ask; then the scan's own record goes. The report's devices are sorted by address;
+    it has none where they were not kept.
     """
     stages.ledger.close()
     if stages.ledger.problem:
         stages.fail(stages.ledger.problem)
     harvest = stages.harvest
-    stages.close(interrupted=interrupted)
+    stages.close(complete=complete)
     for problem in harvest.failures:
         stages.fail(problem)
     _notices(stages)
@@ -38,7 +38,7 @@ def report(stages: Stages, *, interrupted: bool) -> Report:
         warnings=[*stages.warnings, *assess.age_warnings(stages.knowledge, today)],
     )  # fmt: skip
     scan = Scan(
-        id=str(uuid.uuid4()), started=stages.started, finished=now(), site=plan.site, targets=stages.targets.words,
+        id=stages.id, started=stages.started, finished=now(), site=plan.site, targets=stages.targets.words,
         excluded=plan.exclude, profiles=plan.profiles, law_as_of=plan.as_of.isoformat(), interrupted=interrupted,
         failures=tuple(stages.failures), version=scanner.__version__,
     )  # fmt: skip

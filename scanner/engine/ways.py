@@ -15,6 +15,8 @@ from scanner.targets import Proposal, Span, TargetSet
 
 PORTION_SECONDS = 60.0
 """Time to search one portion of a big ground: its hosts are asked while the next portion is searched."""
+ASSUMED_MOST = 65_536
+"""Addresses that may be asked without having been found (`--assume-up`)."""
 PORTION_LEAST = 1024
 PORTION_MOST = 65_536
 """Addresses of one portion: what a scan holds in memory at once, and what an interrupted one may have to repeat."""
@@ -41,6 +43,10 @@ def resolve(plan: Plan, here: Topology) -> TargetSet:
             raise UsageProblem(f"--interface {name}: there is no such interface; there are {known}")
     words = plan.targets or plan.interfaces or targets.propose(here.networks(physical=True)).words
     wanted = targets.parse(words, here.networks(), plan.exclude)
+    if plan.assume_up and wanted.count > ASSUMED_MOST:
+        raise UsageProblem(
+            f"--assume-up: asks each of the {wanted.count} addresses on every port; at most {ASSUMED_MOST}: name fewer"
+        )
     own = [a.network for name in plan.interfaces if (link := here.link(name)) for a in link.addresses]
     targets.guard(wanted, allow_public=plan.allow_public, on_link=own)
     return wanted
