@@ -132,6 +132,10 @@ class Book:
         found = self._by_address.get(address)
         return found[0] if found else None
 
+    def holds(self, entry: Entry) -> bool:
+        """Whether a device is still here: neither finished nor excluded."""
+        return self._entries.get((entry.mac, entry.address)) is entry
+
     def sole(self, entry: Entry) -> bool:
         """Whether a device is the one that is asked at its address: the first that claimed it."""
         return self.at(entry.address) is entry and entry.address not in self._finished

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,8 +242,8 @@ def find(word: str) -> Past:
 
 def plan_fields(plan: Plan) -> dict[str, Any]:
     """A plan as a record keeps it."""
-    fields = msgspec.to_builtins(plan)
-    return {name: value for name, value in fields.items() if name not in {"record", "audit_log"}}
+    fields: dict[str, Any] = msgspec.to_builtins(replace(plan, record=None, audit_log=None))
+    return fields
 
 
 def changed(old: Plan, new: Plan) -> list[str]:

@@ -145,7 +145,8 @@ class Harvest:
             self._out(self._enter(self._finished(batch)), journal=True)
             if mark is not None:
                 mark()
-        self._out(self._enter(self._finished(list(entries))), journal=journal)
+        left = [entry for entry in entries if self._book.holds(entry)]
+        self._out(self._enter(self._finished(left)), journal=journal)
 
     def again(self, finished: Iterable[Finished]) -> None:
         """Devices that an interrupted scan had finished."""

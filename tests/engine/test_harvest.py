@@ -123,9 +123,7 @@ def test_what_waits_when_a_scan_is_interrupted_is_told_once(known: Knowledge) ->
     scan.harvest.finish(scan.book.entries())
     scan.harvest.finish(scan.book.entries())
 
-    assert [(d.recording.ip, o) for d, o in zip(scan.told, (False, True), strict=True)] == [
-        ("10.0.0.1", False), ("10.0.0.2", True)
-    ]  # fmt: skip
+    assert [d.recording.ip for d in scan.told] == ["10.0.0.1", "10.0.0.2"]
     assert scan.harvest.tally.silent == ["10.0.0.2"]
     assert [f.silent for f in scan.written] == [False, True]
 

@@ -108,3 +108,26 @@ def test_a_finding_fails_the_run_and_the_table_is_safe_to_print(few: Lab, me: An
     assert (harmless.returncode, done.returncode) == (0, 1)
     assert "hikvision" in done.stdout
     assert {character for character in done.stdout if character < " " or character == "\x7f"} <= {"\n"}
+
+
+def test_results_stand_in_the_stream_when_ctrl_c_comes_and_the_scan_continues(few: Lab, me: Any, place: Path) -> None:
+    out = place / "devices.jsonl"
+    words = ("scan", NETWORK, "--format", "jsonl", "--timeout", "1")
+    process = me.start(*words, "--output", str(out), enter=few.ready.enter)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not (out.exists() and out.read_text()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    told = [json.loads(line) for line in out.read_text().splitlines()]
+
+    assert process.returncode == 130, err
+    assert 0 < len(told) <= len(SOME)
+    refused = me.run("scan", "10.77.0.0/26", "--resume", "last", enter=few.ready.enter)
+    assert refused.returncode == 2
+    assert "the interrupted scan had other targets (10.77.0.0/25, now 10.77.0.0/26)" in refused.stderr
+    done = me.run("scan", "--resume", "last", "--format", "jsonl", enter=few.ready.enter)
+    assert done.returncode == 0, done.stderr
+    assert {json.loads(line)["ip"] for line in done.stdout.splitlines()} == {d.ip for d in few.devices.values()}
+    again = me.run("scan", "--resume", "last", enter=few.ready.enter)
+    assert (again.returncode, "no interrupted scan" in again.stderr) == (2, True)
