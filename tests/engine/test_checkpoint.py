@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scanner import engine, knowledge, state
-from scanner.config import Plan
+from scanner.config import Plan, Speed
 from scanner.discover.base import Ground
 from scanner.engine import checkpoint, ways
 from scanner.engine.checkpoint import Beginning, Past, Portion, Record, Silent, plan_fields, terrain
@@ -169,6 +169,7 @@ class Doors:
                 try:
                     if line.recv(4096):
                         self.visits[door.getsockname()[0]] += 1
+                        self._end.wait(0.15)
                         line.sendall(b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                 except OSError:
                     pass
@@ -192,7 +193,7 @@ def test_an_interrupted_scan_continues_and_asks_nobody_twice(
     doors: Doors, known: Knowledge, monkeypatch: pytest.MonkeyPatch, own_state: Path
 ) -> None:
     monkeypatch.setattr(ways, "PORTION_MOST", 10)
-    plan = Plan(targets=("127.40.0.1-40",), ports=(80,), port_map=doors.port_map, timeout=1.0)
+    plan = Plan(targets=("127.40.0.1-40",), ports=(80,), port_map=doors.port_map, timeout=1.0, speed=Speed.GENTLE)
 
     async def first() -> list[str]:
         stop, loop, told = asyncio.Event(), asyncio.get_running_loop(), []
