@@ -1,9 +1,11 @@
-"""Text and bytes of recordings: how bytes become a `value` and back, MAC addresses, and terminal-safe text."""
+"""Text and bytes: how bytes become a recording's `value` and back, MAC addresses, checksums, terminal-safe text."""
 
 from __future__ import annotations
 
 import re
+import struct
 from binascii import unhexlify
+from ipaddress import IPv6Address
 
 _MAC = re.compile(r"^[0-9a-f]{12}$")
 _UNTIDY = re.compile(
@@ -49,6 +51,26 @@ def normal_mac(text: str) -> str | None:
     if not _MAC.match(digits):
         return None
     return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
+
+
+def eui64_mac(address: str) -> str | None:
+    """The MAC inside an IPv6 address whose interface identifier was made of one (RFC 4291, appendix A), or None.
+
+    A scope (`%eth0`) is allowed. Raises `ValueError` for what is no IPv6 address.
+    """
+    half = IPv6Address(address.partition("%")[0]).packed[8:]
+    if half[3:5] != b"\xff\xfe" or half[0] & 1:
+        return None
+    return bytes([half[0] ^ 2, half[1], half[2], *half[5:]]).hex(":")
+
+
+def internet_checksum(data: bytes) -> int:
+    """The checksum of IP, ICMP and TCP (RFC 1071), over `data` with its own field zero."""
+    if len(data) % 2:
+        data += b"\0"
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
 
 
 def file_name(path: object) -> str:

@@ -3,10 +3,21 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.values import escaped_json, file_name, from_bytes, normal_mac, one_line, to_bytes, to_text
+from scanner.values import (
+    escaped_json,
+    eui64_mac,
+    file_name,
+    from_bytes,
+    internet_checksum,
+    normal_mac,
+    one_line,
+    to_bytes,
+    to_text,
+)
 
 
 @given(st.binary(max_size=300))
@@ -63,3 +74,22 @@ def test_escaped_json_means_the_same(text: str) -> None:
 
 def test_any_file_name_can_be_said() -> None:
     assert file_name("a\udcff/ü") == "a\\udcff/ü"
+
+
+@pytest.mark.parametrize(
+    ("address", "mac"),
+    [
+        ("fe80::c62f:90ff:fea7:b5d1", "c4:2f:90:a7:b5:d1"), ("fe80::5a50:edff:fe11:2233%eth0", "58:50:ed:11:22:33"),
+        ("2001:db8::2a57:beff:fe33:e0b0", "28:57:be:33:e0:b0"), ("fe80::1", None),
+        ("fe80::a1b2:c3d4:e5f6:0718", None), ("fe80::0300:00ff:fe00:0001", None),  # a group's MAC
+    ],
+)  # fmt: skip
+def test_an_address_made_of_a_mac_tells_it(address: str, mac: str | None) -> None:
+    assert eui64_mac(address) == mac
+
+
+def test_the_checksum_of_a_published_header_is_right() -> None:
+    header = bytes.fromhex("450000730000400040110000c0a80001c0a800c7")
+    assert internet_checksum(header) == 0xB861
+    assert internet_checksum(header[:10] + b"\xb8\x61" + header[12:]) == 0
+    assert internet_checksum(b"\xff") == 0x00FF

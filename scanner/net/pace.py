@@ -1,4 +1,7 @@
-"""Keeping to a rate: so many a second in the long run (`Pace`), and never more in any one second (`Window`)."""
+"""Keeping to a rate: so many a second in the long run (`Pace`), and never more in any one second (`Window`).
+
+And knowing when it is over: a sweep ends once answers have ceased (`Lull`).
+"""
 
 from __future__ import annotations
 
@@ -53,3 +56,23 @@ class Window:
         self._taken.append(at)
         if at > now:
             await asyncio.sleep(at - now)
+
+
+class Lull:
+    """Tells when answers have ceased: a quick network is not waited for as long as a slow one."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._last = clock()
+
+    def heard(self) -> None:
+        """An answer came."""
+        self._last = self._clock()
+
+    async def wait(self, quiet: float, most: float) -> None:
+        """Return when nothing was heard for `quiet` seconds, counted from now at the earliest; after `most` anyway."""
+        now = self._clock()
+        end = now + most
+        self._last = now
+        while (left := min(end, self._last + quiet) - self._clock()) > 0:  # noqa: ASYNC110 - time passing is all
+            await asyncio.sleep(left)

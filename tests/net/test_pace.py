@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from scanner.net.pace import Pace, Window
+from scanner.net.pace import Lull, Pace, Window
 
 
 class Clock:
@@ -67,3 +67,22 @@ def test_a_window_holds_in_every_second(clock: Clock) -> None:
 
 def test_no_limit_no_wait(clock: Clock) -> None:
     assert set(asyncio.run(_times(Window(None, clock=clock), clock, 50))) == {100.0}
+
+
+def test_a_lull_ends_soon_after_the_last_answer_and_late_at_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    lull = Lull(clock)
+    answers = [100.2, 100.3, 100.6]
+
+    async def sleep(seconds: float) -> None:
+        clock.now += seconds
+        while answers and answers[0] <= clock.now:
+            lull._last = answers.pop(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(lull.wait(0.4, 5))
+    assert clock.now == pytest.approx(101.0)
+
+    answers[:] = [101.0 + n / 10 for n in range(1, 100)]
+    asyncio.run(lull.wait(0.4, 2))
+    assert clock.now == pytest.approx(103.0)
