@@ -68,7 +68,7 @@ class Plan:
     ports: tuple[int, ...] = tuple(ports.ASKED)
     speed: Speed = Speed.NORMAL
     rate: float | None = None
-    """ARP requests a second instead of the speed's own."""
+    """ARP requests, pings and SYN probes a second instead of the speed's own."""
     timeout: float = 3.0
     """Seconds within which a connection must stand and the first byte of an answer must come."""
     site: str = "default"
@@ -134,6 +134,11 @@ class Plan:
     def arp_rate(self) -> float:
         """ARP requests a second."""
         return self.rate if self.rate is not None else self.manners.arp
+
+    @property
+    def probe_rate(self) -> float:
+        """Probes without a connection (pings, SYNs) a second, to all hosts together."""
+        return self.rate if self.rate is not None else self.manners.connects
 
     def real_port(self, address: str, port: int) -> int | None:
         """Where `port` of `address` really is; None where a simulated device does not have it."""

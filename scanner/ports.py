@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 
 ASKED: MappingProxyType[int, str] = MappingProxyType({
@@ -43,3 +44,8 @@ FORBIDDEN: MappingProxyType[int, str] = MappingProxyType({
     47808: "building controllers (BACnet)",
 })
 """Ports that are never spoken to, whatever the command line says."""
+
+
+def life(wanted: Sequence[int]) -> tuple[int, ...]:
+    """Those of `LIFE` that are wanted at all; where none is, the first that are."""
+    return tuple(port for port in LIFE if port in wanted) or tuple(wanted[: len(LIFE)])

@@ -157,7 +157,7 @@ class Way:
     order: ClassVar[int] = 50
     """Lower ones are begun, and survey, first."""
     instead_of: ClassVar[str | None] = None
-    """The way it stands in for: it searches only ground on which that one was `Unable`."""
+    """The way it stands in for: it searches only ground that does not suit that one, or on which it was `Unable`."""
 
     def suits(self, ground: Ground, plan: Plan) -> bool:
         """Whether this way could find hosts on a ground of this kind at all."""

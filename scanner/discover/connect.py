@@ -240,6 +240,7 @@ class Connect(Way):
 
     name = METHOD
     order = 40
+    instead_of = "syn"
 
     def suits(self, ground: Ground, plan: Plan) -> bool:
         """Behind routers and tunnels, and on this machine."""
@@ -249,7 +250,7 @@ class Connect(Way):
         """Every port until one answers."""
         local = ground.reach is Reach.LOCAL
         words = "on this machine" if local else "behind a router or tunnel"
-        asked = plan.ports if local else _life(plan)
+        asked = plan.ports if local else ports.life(plan.ports)
         rate = LOCAL_RATE if local else plan.manners.connects
         return Expected(
             f"{words}: {ground.count} addresses, TCP connections to ports {', '.join(map(str, asked))} until one "
@@ -268,12 +269,8 @@ class Connect(Way):
         return f"{swept.no_way} hosts could not be reached from here (no route)" if swept.no_way else None
 
 
-def _life(plan: Plan) -> tuple[int, ...]:
-    return tuple(p for p in ports.LIFE if p in plan.ports) or plan.ports[: len(ports.LIFE)]
-
-
 def _jobs(ground: Ground, plan: Plan) -> Iterator[Job]:
-    local, life = ground.reach is Reach.LOCAL, _life(plan)
+    local, life = ground.reach is Reach.LOCAL, ports.life(plan.ports)
     for address in ground.addresses():
         wanted = plan.ports if local or address in plan.port_map else life
         yield Job(address, pairs(wanted, partial(plan.real_port, address)), local)

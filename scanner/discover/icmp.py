@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 
+from scanner.config import Plan
+from scanner.discover.base import Expected, Ground, Scene, Unable, Way
 from scanner.discover.book import Sighting
-from scanner.net.echo import PACKET_BYTES, EchoSocket
+from scanner.net.echo import PACKET_BYTES, EchoSocket, permitted
+from scanner.net.interfaces import Reach
 from scanner.net.ledger import Ledger
 from scanner.net.pace import Lull, Pace
 
@@ -16,6 +19,7 @@ METHOD = "icmp"
 PASSES = 2
 QUIET, MOST = 0.7, 2.0
 """Seconds without an answer after which a pass is over, and those it waits at the most."""
+NOT_PERMITTED = "pings are not permitted: they need root, or a group within net.ipv4.ping_group_range"
 _BATCH = 64
 
 
@@ -77,3 +81,37 @@ async def sweep(
         finally:
             loop.remove_reader(sock.fileno())
     return Swept(asked, len(lost))
+
+
+class Icmp(Way):
+    """The sweep as a way of finding hosts."""
+
+    name = METHOD
+    order = 30
+
+    def suits(self, ground: Ground, plan: Plan) -> bool:
+        """Behind routers and tunnels."""
+        return ground.reach is Reach.ROUTED and ground.whole > 0
+
+    def expect(self, ground: Ground, plan: Plan) -> Expected:
+        """Both passes."""
+        if not permitted():
+            raise Unable(NOT_PERMITTED)
+        return Expected(
+            f"behind a router or tunnel: an ICMP echo request to each of {ground.count} addresses, {plan.probe_rate:g} "
+            "a second, a second pass to the silent", PASSES * (ground.count / plan.probe_rate + MOST),
+        )  # fmt: skip
+
+    async def search(self, ground: Ground, scene: Scene) -> str | None:
+        """Both passes."""
+        try:
+            swept = await sweep(
+                ground.addresses, Pace(scene.plan.probe_rate), scene.ledger, scene.book.sighted,
+                tick=lambda sent: scene.tick(min(sent, ground.count), ground.count),
+            )  # fmt: skip
+        except PermissionError as error:
+            raise Unable(NOT_PERMITTED) from error
+        return f"{swept.no_way} hosts could not be reached from here (no route)" if swept.no_way else None
+
+
+WAY = Icmp

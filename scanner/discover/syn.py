@@ -9,13 +9,23 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from itertools import islice
 
+from scanner import ports as known_ports
+from scanner.config import Plan
+from scanner.discover import base
+from scanner.discover.base import Expected, Ground, Scene, Unable
+from scanner.discover.book import Sighting
+from scanner.net import netlink
+from scanner.net.interfaces import Link, Reach, Topology
 from scanner.net.ledger import Ledger
 from scanner.net.pace import Lull, Pace
-from scanner.net.packet import LinkGone
+from scanner.net.packet import LinkGone, permitted
+from scanner.net.raw import FRAME_BYTES, ArpSocket
 from scanner.net.syn import PACKET_BYTES, Answer, SynSocket, Way
 
 METHOD = "syn"
@@ -24,6 +34,12 @@ GAP = 0.05
 """Seconds between two probes to one device at the least: the one before has been answered by then."""
 QUIET, MOST = 0.5, 2.0
 """Seconds without an answer after which a pass is over, and those it waits at the most."""
+NO_RAW = (
+    "raw sockets are not permitted: TCP connections were used instead. Root would have told open ports and hosts "
+    "together, without a connection"
+)
+SWITCHED_OFF = "switched off: no raw sockets"
+_GATEWAY_SECONDS = 0.3  # for the router's answer, three times
 _HOSTS = 4096  # of one group of rounds: memory stays flat however many there are
 _BATCH = 512
 
@@ -147,3 +163,139 @@ class _Sweep:
             self._tick(self.probes)
             await asyncio.sleep(0 if count == granted else 0.01)
             self.check()
+
+
+class Syn(base.Way):
+    """The sweep as a way of finding hosts behind routers, and, where the user is in a hurry, open ports of all."""
+
+    name = METHOD
+    order = 20
+
+    def suits(self, ground: Ground, plan: Plan) -> bool:
+        """Behind routers and tunnels."""
+        return ground.reach is Reach.ROUTED and ground.whole > 0
+
+    def expect(self, ground: Ground, plan: Plan) -> Expected:
+        """Both passes."""
+        _check(plan)
+        asked = known_ports.life(plan.ports)
+        return Expected(
+            f"behind a router or tunnel: {ground.count} addresses, TCP SYN probes to ports "
+            f"{', '.join(map(str, asked))}, {plan.probe_rate:g} a second, a second pass to the silent; an open port is "
+            "told at once that no connection is wanted",
+            PASSES * (ground.count * len(asked) / plan.probe_rate + MOST),
+        )  # fmt: skip
+
+    async def search(self, ground: Ground, scene: Scene) -> str | None:
+        """Both passes, by every way that leads to a part of the ground."""
+        _check(scene.plan)
+        routes = _Routes(ground, scene.topology)
+        pace = Pace(scene.plan.probe_rate)
+        asked = known_ports.life(scene.plan.ports)
+        seen: set[str] = set()
+
+        def found(address: str, port: int, is_open: bool) -> None:
+            entry = scene.book.at(address) if address in seen else None
+            entry = entry or scene.book.sighted(Sighting(address, None, METHOD, packets=0))
+            if entry is not None:
+                seen.add(address)
+                (entry.open if is_open else entry.closed).add(port)
+
+        done = [0] * len(routes.all)
+        total = ground.count * len(asked)
+
+        async def one(place: int, route: _Route) -> Swept:
+            def tick(probes: int) -> None:
+                done[place] = probes
+                scene.tick(min(sum(done), total), total)
+
+            try:
+                way = await _way(route, scene.ledger)
+                return await sweep(
+                    way, lambda: routes.numbers(route), asked, pace, scene.ledger, found, gap=_gap(scene.plan),
+                    quiet=QUIET * 2, tick=tick,
+                )  # fmt: skip
+            except PermissionError as error:
+                raise Unable(NO_RAW) from error
+
+        swept = await asyncio.gather(*(one(place, route) for place, route in enumerate(routes.all)))
+        drops = sum(part.drops for part in swept)
+        return f"{drops} answers were lost for lack of room: scan more slowly" if drops else None
+
+
+def _check(plan: Plan) -> None:
+    if not plan.raw:
+        raise Unable(SWITCHED_OFF)
+    if not permitted():
+        raise Unable(NO_RAW)
+
+
+def _gap(plan: Plan) -> float:
+    """Between two probes to one device: as between two connections."""
+    return max(GAP, 1 / plan.manners.device_connects) if plan.manners.device_connects else GAP
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """How a part of the ground is reached."""
+
+    link: Link
+    gateway: str | None
+    first: int
+    """An address there, to learn which of our own is used for it."""
+
+
+class _Routes:
+    """The ways that lead to a ground, and which address goes which way."""
+
+    def __init__(self, ground: Ground, topology: Topology) -> None:
+        self._ground = ground
+        self._parts: list[tuple[int, tuple[str, str | None] | None]] = []
+        found: dict[tuple[str, str | None], _Route] = {}
+        for span in ground.spans:
+            for part in topology.segments(span.first, span.last):
+                key = (part.link.name, part.gateway) if part.link is not None else None
+                self._parts.append((part.first, key))
+                if part.link is not None and key is not None and part.reach in {Reach.ROUTED, Reach.LINK}:
+                    found.setdefault(key, _Route(part.link, part.gateway, part.first))
+        self.all = tuple(found.values())
+
+    def numbers(self, route: _Route) -> Iterator[int]:
+        """The addresses of the ground, in its order, that go one way."""
+        if len(self._parts) == 1:
+            return self._ground.numbers()
+        key = (route.link.name, route.gateway)
+        parts = self._parts
+        return (
+            number for number in self._ground.numbers()
+            if parts[bisect_right(parts, number, key=lambda part: part[0]) - 1][1] == key
+        )  # fmt: skip
+
+
+async def _way(route: _Route, ledger: Ledger) -> Way:
+    """Our address on a route, and the router's hardware address where the link has some; else the kernel sends."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect((str(IPv4Address(route.first)), 9))  # sends nothing: the kernel chooses the address
+        own = str(sock.getsockname()[0])
+    if not route.link.ethernet or route.gateway is None:
+        return Way(route.link, own)
+    return Way(route.link, own, gateway=await _gateway(route.link, route.gateway, ledger))
+
+
+async def _gateway(link: Link, address: str, ledger: Ledger) -> bytes | None:
+    """The router's hardware address, from the kernel or by asking; None where it does not say."""
+    for known in netlink.neighbours(link.index):
+        if known.address == address and known.mac and not known.state & (netlink.FAILED | netlink.INCOMPLETE):
+            return bytes.fromhex(known.mac.replace(":", ""))
+    with ArpSocket(link) as sock:
+        for _ in range(3):
+            sock.ask([int(IPv4Address(address))])
+            ledger.write("arp", address, FRAME_BYTES, "who-has")
+            await asyncio.sleep(_GATEWAY_SECONDS)
+            for reply in sock.replies():
+                if reply.address == address:
+                    return bytes.fromhex(reply.mac.replace(":", ""))
+    return None
+
+
+WAY = Syn

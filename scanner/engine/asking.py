@@ -115,6 +115,8 @@ class Asker:
 
     async def _visit(self, host: Host, visit: Visit, entry: Entry, mind: _Mind) -> None:
         if visit.protocol is None:
+            if visit.port in entry.open:
+                return  # a SYN sweep has seen it
             await self._streams.look(host, visit.port)
             entry.open.update(host.open)
             return

@@ -81,8 +81,10 @@ def grounds(parts: tuple[Segment, ...], wanted: TargetSet, here: Topology, seed:
         ) for link in links(parts)
     ]  # fmt: skip
     routed = _spans(part for part in parts if part.reach is Reach.ROUTED)
-    if routed or wanted.v6:
-        found.append(Ground(Reach.ROUTED, None, routed, wanted.v6, seed=seed))
+    if routed:
+        found.append(Ground(Reach.ROUTED, None, routed, seed=seed))
+    if wanted.v6:
+        found.append(Ground(Reach.ROUTED, None, (), wanted.v6, seed=seed))
     local = _spans(part for part in parts if part.reach is Reach.LOCAL)
     if local:
         found.append(Ground(Reach.LOCAL, None, local, seed=seed))
@@ -94,8 +96,11 @@ def _spans(parts: Iterator[Segment]) -> tuple[Span, ...]:
 
 
 def heads(found: Sequence[Way], ground: Ground, plan: Plan) -> list[Way]:
-    """The ways that search a ground; those that stand in for another come only when that one is unable."""
-    return [way for way in found if way.instead_of is None and way.suits(ground, plan)]
+    """The ways that search a ground; one that stands in for another comes only when that one is unable, or is none for
+    this kind of ground.
+    """
+    suited = {way.name: way for way in found if way.suits(ground, plan)}
+    return [way for way in suited.values() if way.instead_of not in suited]
 
 
 def deputies(found: Sequence[Way], way: Way, ground: Ground, plan: Plan) -> list[Way]:

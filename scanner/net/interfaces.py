@@ -55,6 +55,8 @@ class Segment:
     last: int
     reach: Reach
     link: Link | None = None
+    gateway: str | None = None
+    """The router on the way, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,8 @@ def _cut(routes: Sequence[Route], links: Mapping[int, Link], first: int, last: i
             reach = Reach.ROUTED  # a tunnel or a point-to-point link: nobody answers ARP there
         if reach is not Reach.LOCAL and link is not None and not link.up:
             reach = Reach.NOWHERE
-        yield Segment(low, following - 1, reach, link)
+        gateway = route.gateway if route is not None and reach is Reach.ROUTED else None
+        yield Segment(low, following - 1, reach, link, gateway)
 
 
 def read() -> Topology:

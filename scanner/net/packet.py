@@ -25,7 +25,6 @@ EQUAL, TAKE = 0x15, 0x06
 """Compare and branch; end with so many bytes taken, 0: dropped."""
 
 SOL_PACKET = 263
-QDISC_BYPASS = 20
 _STATISTICS, _IGNORE_OUTGOING, _ADD_MEMBERSHIP, _MR_MULTICAST = 6, 23, 1, 0
 _ATTACH_FILTER, _RCVBUFFORCE = 26, 33
 _RECEIVE_BUFFER = 16 << 20
@@ -43,6 +42,7 @@ class LinkGone(ScanIncomplete):
 class PacketSocket:
     """Sends frames on one link and receives those of one EtherType that a filter takes; non-blocking.
 
+    What is sent passes the queue of the link like everything else, so that a capture on this machine shows it.
     `groups` are multicast MACs to listen to. With `headless`, what is received begins with the network header, so that
     one filter serves every kind of link, and nothing can be sent. Raises `PermissionError` without CAP_NET_RAW,
     `LinkGone` when the link goes away.
@@ -63,7 +63,6 @@ class PacketSocket:
             ]
             options += [
                 (socket.SOL_SOCKET, _RCVBUFFORCE, _RECEIVE_BUFFER), (SOL_PACKET, _IGNORE_OUTGOING, 1),
-                (SOL_PACKET, QDISC_BYPASS, 1),
             ]  # fmt: skip
             for level, option, value in options:
                 try:

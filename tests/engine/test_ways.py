@@ -78,7 +78,8 @@ def test_each_link_is_a_ground_and_so_is_what_lies_behind_a_router() -> None:
     found = grounds("10.0.0.0/24", "192.168.0.0/30", "127.0.0.0/30", "fe80::1")
 
     assert [(g.reach, g.link and g.link.name, g.whole, g.v6) for g in found] == [
-        (Reach.LINK, "eth0", 253, ()), (Reach.ROUTED, None, 2, ("fe80::1",)), (Reach.LOCAL, None, 2, ())
+        (Reach.LINK, "eth0", 253, ()), (Reach.ROUTED, None, 2, ()), (Reach.ROUTED, None, 0, ("fe80::1",)),
+        (Reach.LOCAL, None, 2, ()),
     ]  # fmt: skip
     assert int(IPv4Address("10.0.0.5")) in found[0].skip
 

@@ -1,0 +1,78 @@
+"""Ways of finding hosts, as the installed command uses them: everybody found, and only what was promised sent."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanner.model import Observation, Recording
+from scanner.recordings import load
+from scanner.simulate.lab import Lab
+
+pytestmark = pytest.mark.root
+
+
+def device(number: int, ports: str = "80", **more: Any) -> Recording:
+    """A device of which nothing but its open ports is known."""
+    mac = f"3c:ef:8c:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
+    open_ports = (Observation(channel="tcp.open", value=ports),) if ports else ()
+    address = f"10.77.{number >> 8}.{number & 255}"
+    return Recording(id=f"device-{number}", ip=address, mac=mac, observations=open_ports, **more)
+
+
+def methods(report: dict[str, Any]) -> dict[str, tuple[bool, int]]:
+    return {m["name"]: (m["ran"], m["hosts"]) for m in report["coverage"]["methods"]}
+
+
+def opened(folder: Path) -> dict[str | None, str]:
+    """Address → open ports, of the recordings in a folder."""
+    return {
+        r.ip: o.value for file in folder.glob("*.yaml") for r in load(file).recordings for o in r.observations
+        if o.channel == "tcp.open"
+    }  # fmt: skip
+
+
+def test_behind_a_router_root_finds_hosts_and_ports_without_a_connection(me: Any, place: Path, capture: Any) -> None:
+    # One has a port open, one refuses all, one answers nothing by TCP.
+    fleet = [device(1, "80,554"), device(2, ""), device(3, "8000"), device(4, "", behaviour="silent")]
+    log = place / "audit.log"
+    with Lab(fleet, routed=True) as lab:
+        enter = lab.enter([])
+        with capture(enter) as frames:
+            report, _ = me.scan("10.77.0.0/29", "--rate", "500", "--audit-log", str(log), "--record", str(place / "heard"),
+                                enter=enter)  # fmt: skip
+        violations = lab.violations()
+
+    assert sorted(d["ip"] for d in report["devices"]) == ["10.77.0.1", "10.77.0.2", "10.77.0.3"]
+    assert methods(report)["syn"] == (True, 3)
+    assert methods(report)["icmp"] == (True, 3)
+    assert "connect" not in methods(report)
+    assert opened(place / "heard") == {"10.77.0.1": "80,554", "10.77.0.3": "8000"}
+    assert violations == []
+    lines = [line.split("\t")[1:] for line in log.read_text().splitlines()]
+    kinds = Counter((kind, place.partition(":")[0]) for kind, place, *_ in lines)
+    assert kinds["syn", "10.77.0.6"] == 2 * 7  # two passes over the ports where life is looked for
+    assert kinds["icmp", "10.77.0.6"] == 2
+    assert kinds["icmp", "10.77.0.1"] == 1
+    assert kinds["tcp", "10.77.0.6"] == 0
+    assert len([f for f in frames.frames if f[2] == "10.77.0.6"]) == 16
+    refused = {line[1] for line in lines if line[0] == "syn" and line[1].startswith("10.77.0.2:")}
+    assert not refused & {line[1] for line in lines if line[0] == "tcp"}  # what refused is not asked again
+
+
+def test_behind_a_router_others_find_the_same_hosts_by_connecting(somebody: Any) -> None:
+    fleet = [device(1, "80,554"), device(2, ""), device(3, "8000")]
+    with Lab(fleet, routed=True) as lab:
+        lab.run(["sh", "-c", "echo 0 65535 > /proc/sys/net/ipv4/ping_group_range"])
+        become, somebody.prefix = somebody.prefix, []
+        report, _ = somebody.scan("10.77.0.0/29", enter=[*lab.enter([]), *become])
+
+    assert sorted(d["ip"] for d in report["devices"]) == ["10.77.0.1", "10.77.0.2", "10.77.0.3"]
+    assert methods(report)["syn"][0] is False
+    assert methods(report)["connect"] == (True, 3)
+    assert methods(report)["icmp"] == (True, 3)
+    assert json.dumps(report).count("Root would have told open ports") == 1
