@@ -40,17 +40,22 @@ class Http(Protocol):
     transport = Transport.TCP
     ports: ClassVar[tuple[int, ...]] = PORTS
     tls_ports: ClassVar[tuple[int, ...]] = TLS_PORTS
-    channels: ClassVar[tuple[str, ...]] = ("http.response", "http.title")
+    channels: ClassVar[tuple[str, ...]] = ("http.response", "http.title", "http.body")
     order = 25
 
     def read(self, observation: Observation) -> Iterable[Field]:
         """`http.status` (`401 Unauthorized`), `http.headers` (names as sent, commas between), one `http.header.<name>`
         for each header, `http.title` (entities decoded), `http.body` (decoded text), `http.path` (what was asked, and
-        the code) and the favicon hashes where an icon was asked for and came. Of a published title, its plain text.
+        the code) and the favicon hashes where an icon was asked for and came. Of a published title, its plain
+        text; of a published page, its title.
 
         What is no HTTP at all but a short frame of bytes is a `tcp.banner`.
         """
-        if observation.channel.lower() == "http.title":
+        channel = observation.channel.lower()
+        if channel == "http.body":
+            title = pages.title(observation.value[:MAX_PAGE])
+            return [("http.title", title)] if title else []
+        if channel == "http.title":
             title = pages.plain(observation.value[:2048])
             return [("http.title", title)] if title and title != observation.value else []
         return list(_fields(observation))

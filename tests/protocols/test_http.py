@@ -288,3 +288,9 @@ def test_our_own_questions_violate_nothing(talk: Callable[..., Recording], corpu
     """Every device of the corpus is asked everything; `talk` fails on a violation."""
     answered = sum(bool(o.value) for case in corpus for o in talk(case, names=("http",)).observations)
     assert answered > 200
+
+
+def test_a_published_page_tells_its_title() -> None:
+    page = Observation(channel="http.body", value="<html><TITLE>\n ZXHN&nbsp;H298A </TITLE>")
+    assert list(PROTOCOL.read(page)) == [("http.title", "ZXHN H298A")]
+    assert list(PROTOCOL.read(Observation(channel="http.body", value="<p>no title"))) == []
