@@ -79,7 +79,7 @@ def output(command: F) -> F:
     )(command)
 
 
-FORMATS = ("csv", "cyclonedx", "json", "jsonl", "markdown", "table", "xlsx")
+FORMATS = ("csv", "cyclonedx", "html", "inquiry", "json", "jsonl", "markdown", "table", "xlsx")
 """What `--format` may be, for the help text: a test compares it with the files of `scanner/report/`."""
 
 

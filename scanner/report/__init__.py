@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 from scanner.errors import UsageProblem
 from scanner.model import Device, Report
 
-_ROOMS = frozenset({"view", "cells"})  # files here that are not formats
+_ROOMS = frozenset({"view", "cells", "page"})  # files here that are not formats
 
 
 @runtime_checkable
