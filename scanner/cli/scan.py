@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--redact", is_flag=True, help="Recordings without serials and addresses, for bug reports.")
 @click.option("--site", default="default", show_default=True, metavar="NAME", help="Keeps overlapping networks apart.")
 @options.fail_on
+@click.option("--engine", type=click.Choice(["lanveto", "nmap"]), default="lanveto", help="Who sends the packets.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent and how long it takes; send nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Without TARGET: scan what is proposed, without asking.")
 @click.option("--allow-public", is_flag=True, help="Allow targets that are public addresses.")
@@ -77,6 +78,10 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
       lanveto scan 10.0.0.0/8 --format jsonl --output devices.jsonl
       lanveto scan --resume last --format jsonl --output devices.jsonl
     """
+    if given["engine"] == "nmap":
+        from scanner.cli import by_nmap
+
+        return by_nmap.run(given, targets)
     from functools import partial
 
     from scanner import engine, knowledge
