@@ -25,7 +25,8 @@ EXIT_OK, EXIT_FINDINGS, EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERNAL, EXIT_INTERRU
 MAX_SENTENCE = 2000
 """Characters of one message to a person."""
 
-_ROOMS = frozenset({"keeping", "streaming", "by_nmap", "main", "options", "progress", "sources"})  # files here that are not commands
+_ROOMS = frozenset({"by_nmap", "keeping", "main", "options", "progress", "sources", "streaming"})
+"""Files here that are not commands."""
 
 
 class _Commands(click.Group):
