@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
 from scanner.identify import identify
-from scanner.knowledge import Knowledge, load
+from scanner.knowledge import Knowledge
 from scanner.knowledge.evaluate import evaluate
-from scanner.model import Level, Observation, Recording
-from scanner.recordings import load as read
+from scanner.model import Recording
+from tests.rules.devices import SURE, device, folded, misplaced, recordings
 
-SURE = {Level.LIKELY, Level.CONFIRMED}
 TELLS = ("kind", "model")
 RESTRICTED = frozenset({
     "hikvision", "dahua", "huawei", "zte", "tp-link", "uniview", "xiongmai", "tvt", "hytera", "fiberhome", "kedacom",
@@ -22,26 +19,9 @@ RESTRICTED = frozenset({
 """Makers that other tests are about."""
 
 
-def recordings() -> list[Recording]:
-    """The invented devices of the file beside this one."""
-    loaded = read(Path(__file__).parent / "innocent_devices.yaml")
-    assert not loaded.problems, loaded.problems
-    return list(loaded.recordings)
-
-
-def device(*says: tuple[str, str]) -> Recording:
-    """A device that says these values."""
-    return Recording(id="x", observations=tuple(Observation(channel=c, value=v) for c, v in says))
-
-
-DEVICES = recordings()
+DEVICES = recordings("innocent_devices")
 NAMED = [one for one in DEVICES if one.truth is not None and one.truth.manufacturer != "unknown"]
 NOBODY = [one for one in DEVICES if one.truth is not None and one.truth.manufacturer == "unknown"]
-
-
-@pytest.fixture(scope="module")
-def knowledge() -> Knowledge:
-    return load()
 
 
 @pytest.mark.parametrize("recording", NAMED, ids=lambda recording: recording.id)
@@ -55,9 +35,7 @@ def test_named_with_what_it_tells(recording: Recording, knowledge: Knowledge) ->
 
 @pytest.mark.parametrize("recording", NAMED, ids=lambda recording: recording.id)
 def test_named_in_lower_case_too(recording: Recording, knowledge: Knowledge) -> None:
-    """Rules that people publish are often folded to lower case."""
-    lower = tuple(msgspec.structs.replace(o, value=o.value.lower()) for o in recording.observations)
-    identity = identify(msgspec.structs.replace(recording, observations=lower), knowledge)
+    identity = identify(folded(recording), knowledge)
     assert recording.truth is not None
     assert (identity.manufacturer, identity.level in SURE) == (recording.truth.manufacturer, True), identity.matches
 
@@ -82,9 +60,7 @@ def test_no_match_alone_would_accuse(recording: Recording, knowledge: Knowledge)
 @pytest.mark.parametrize("recording", NAMED, ids=lambda recording: recording.id)
 def test_a_piece_in_the_wrong_place_accuses_nobody(recording: Recording, knowledge: Knowledge) -> None:
     """The same words as text that a user may write do not make a restricted device."""
-    words = [o.value[:60] for o in recording.observations]
-    misplaced = device(*(("lldp.sysname", word) for word in words), *(("http.body", word) for word in words))
-    identity = identify(misplaced, knowledge)
+    identity = identify(misplaced(recording, "lldp.sysname", "http.body"), knowledge)
     own = recording.truth is not None and identity.manufacturer == recording.truth.manufacturer
     assert own or identity.manufacturer not in RESTRICTED or identity.level not in SURE, identity.matches
 
