@@ -70,6 +70,7 @@ _SUMMARY = {
     "history": "The scans that are kept, and one device through time.",
     "identify": "Recordings in, makers and verdicts out: no network.",
     "import": "What other tools know becomes a report: no network.",
+    "listen": "Hear what devices say of themselves; sends nothing.",
     "oui": "Look up and update the IEEE registry.",
     "rejudge": "Other rules or another day's law on a scan that is kept: no network.",
     "rules": "Validate, read and score vendors, fingerprints and policies.",
