@@ -6,9 +6,7 @@ import asyncio
 import gc
 import json
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,50 +17,23 @@ from msgspec.structs import replace
 from scanner.errors import ScanIncomplete, UsageProblem
 from scanner.model import Action, Device, Report
 from scanner.publish.mqtt import Broker, broker, closed, messages, publish, segment
+from tests.brokers import free_port, running, start
 
 pytestmark = pytest.mark.xdist_group("mosquitto")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _mosquitto() -> str:
-    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-    assert found, "mosquitto is missing: apt-get install mosquitto (make test does it as root)"
-    return found
-
-
-def _start(config: str, folder: Path, port: int) -> subprocess.Popen[bytes]:
-    path = folder / "mosquitto.conf"
-    path.write_text(config)
-    process = subprocess.Popen([_mosquitto(), "-c", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return process
-        time.sleep(0.05)
-    process.kill()
-    raise AssertionError("mosquitto did not start")
 
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[int]:
     """A broker of our own; only the user `probe` may publish."""
-    port = _free_port()
+    port = free_port()
     passwords = tmp_path / "passwords"
     passwd = shutil.which("mosquitto_passwd") or "/usr/bin/mosquitto_passwd"
     subprocess.run([passwd, "-b", "-c", str(passwords), "probe", "secret"], check=True, capture_output=True)
     passwords.chmod(0o644)
     tmp_path.chmod(0o755)
-    process = _start(
-        f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\nuser root\n", tmp_path, port
-    )
-    yield port
-    process.terminate()
-    process.wait(10)
+    config = f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\nuser root\n"
+    with running(config, tmp_path, port):
+        yield port
 
 
 def _target(port: int, password: str = "secret") -> Broker:
@@ -142,7 +113,7 @@ def test_topics_are_ascii_and_cannot_be_broken_out_of(
 
 def test_a_broker_that_is_down_or_refuses_is_named(mosquitto: int, make_report: Callable[..., Report]) -> None:
     with pytest.raises(ScanIncomplete, match=r"mqtt://127\.0\.0\.1:\d+/p.*not published|not published.*mqtt://"):
-        asyncio.run(publish(make_report(), broker(f"mqtt://127.0.0.1:{_free_port()}/p")))
+        asyncio.run(publish(make_report(), broker(f"mqtt://127.0.0.1:{free_port()}/p")))
     with pytest.raises(ScanIncomplete, match="not published"):
         asyncio.run(publish(make_report(), _target(mosquitto, password="wrong")))
 
@@ -191,8 +162,8 @@ def test_tls_with_a_client_certificate(
         )
     for file in tmp_path.iterdir():
         file.chmod(0o644)
-    port = _free_port()
-    process = _start(
+    port = free_port()
+    process = start(
         f"listener {port} 127.0.0.1\ncafile {tmp_path}/ca.pem\ncertfile {tmp_path}/server.pem\n"
         f"keyfile {tmp_path}/server.key\nrequire_certificate true\nallow_anonymous true\nuser root\n",
         tmp_path,

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +15,7 @@ import pytest
 
 from scanner.model import Observation, Recording
 from scanner.simulate.lab import Loopback, environment
+from tests.brokers import free_port, running
 
 pytestmark = pytest.mark.xdist_group("mosquitto")
 
@@ -51,12 +49,6 @@ DEVICES = (
 )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[list[str]]:
     """The devices, and the command line that scans them as an ordinary user would."""
@@ -76,24 +68,11 @@ def _scan(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_findings_of_a_scan_reach_the_broker(fleet: list[str], tmp_path: Path) -> None:
-    port = _free_port()
-    config = tmp_path / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n")
-    mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-    assert mosquitto, "mosquitto is missing: apt-get install mosquitto (make test does it as root)"
-    broker = subprocess.Popen([mosquitto, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+    port = free_port()
+    with running(f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n", tmp_path, port):
         done = _scan([*fleet, "--mqtt", f"mqtt://127.0.0.1:{port}/lanveto"], tmp_path)
         assert done.returncode == 0, done.stderr
         held = asyncio.run(_held(port))
-    finally:
-        broker.terminate()
-        broker.wait(10)
     device = "lanveto/lab/ip-127-66-0-2"
     finding = held[f"{device}/finding/us-889-a1b"]
     assert finding["manufacturer"] == "dahua"
@@ -107,7 +86,7 @@ def test_the_findings_of_a_scan_reach_the_broker(fleet: list[str], tmp_path: Pat
 
 
 def test_a_broker_that_is_down_costs_nothing_but_the_exit_code(fleet: list[str], tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port()
     done = _scan([*fleet, "--mqtt", f"mqtt://127.0.0.1:{port}/lanveto"], tmp_path)
     assert done.returncode == 3
     assert f"mqtt://127.0.0.1:{port}/lanveto" in done.stderr
