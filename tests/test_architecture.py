@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-BASE = {"model", "errors", "values", "channels", "ports", "resources", "documents"}
+BASE = {"model", "errors", "values", "channels", "ports", "resources", "documents", "archives"}
 EVERYTHING = None
 MAY_IMPORT: dict[str, set[str] | None] = {
     **dict.fromkeys(BASE, BASE),
@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str] | None] = {
     "assess": BASE | {"knowledge", "identify", "judge"},
     "state": BASE | {"recordings"},
     "assets": BASE,
+    "evidence": BASE | {"recordings", "knowledge", "assess", "assets", "judge", "report"},
     "targets": BASE,
     "config": BASE | {"targets"},
     "net": BASE | {"protocols", "config", "targets"},

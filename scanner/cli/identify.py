@@ -22,6 +22,7 @@ from scanner.cli import keeping, options
 @options.output
 @options.fail_on
 @options.annotated
+@options.bundle
 @keeping.keep
 def command(
     files: tuple[Path, ...],
@@ -55,6 +56,7 @@ def command(
     wanted = options.actions(fail_on, profiles)
     day = options.day(as_of)
     options.writable(output)
+    options.writable(given["bundle"], "--bundle")
     started = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     known = knowledge.load(overlays)
     annotations = options.annotating(given, known)
@@ -85,7 +87,7 @@ def command(
     options.emit(renderer.render(result), output)
     for problem_text in problems:
         options.complain(problem_text)
-    if not keeping.store(result, given["store"], known):
+    if not (keeping.store(result, given["store"], known) & options.bundled(result, known, given)):
         return 3
     if problems:
         return 2

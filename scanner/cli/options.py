@@ -124,6 +124,32 @@ def annotated(command: F) -> F:
     return command
 
 
+def bundle(command: F) -> F:
+    """`--bundle FILE.zip`."""
+    return click.option(
+        "--bundle",
+        metavar="FILE.zip",
+        type=click.Path(dir_okay=False, readable=False, path_type=Path),
+        help="Keep report, recordings, rules and waivers as one file that `lanveto verify` judges again.",
+    )(command)
+
+
+def bundled(result: Report, known: Knowledge, given: Mapping[str, Any]) -> bool:
+    """Whether the bundle stands where it was wanted (or none was); what failed is said, the report is written."""
+    path: Path | None = given["bundle"]
+    if path is None:
+        return True
+    from scanner import evidence
+    from scanner.errors import LanvetoError
+
+    try:
+        emit(evidence.pack(result, known, waived=given["waivers"], joined=given["assets"]), path, "--bundle")
+    except LanvetoError as problem:
+        complain(str(problem))
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Annotations:
     """What an organisation adds to a report, read before anything is sent."""
@@ -223,7 +249,7 @@ def failed(report: Report, wanted: frozenset[Action]) -> bool:
     return any(v.action in wanted and not v.waived for device in report.devices for v in device.verdicts)
 
 
-def writable(path: Path | None) -> None:
+def writable(path: Path | None, what: str = "--output") -> None:
     """Check that a result can be written to `path`, before anything is sent. Raises `UsageProblem`."""
     if path is None:
         return
@@ -231,11 +257,11 @@ def writable(path: Path | None) -> None:
 
     folder = path.parent if str(path.parent) else Path()
     if path.is_dir():
-        raise UsageProblem(f"--output {path}: is a folder; name a file in it")
+        raise UsageProblem(f"{what} {path}: is a folder; name a file in it")
     if not folder.is_dir():
-        raise UsageProblem(f"--output {path}: the folder {folder} does not exist; make it first")
+        raise UsageProblem(f"{what} {path}: the folder {folder} does not exist; make it first")
     if not os.access(path if path.exists() else folder, os.W_OK):
-        raise UsageProblem(f"--output {path}: no permission to write there")
+        raise UsageProblem(f"{what} {path}: no permission to write there")
 
 
 def emit(content: str | bytes, path: Path | None, what: str = "--output") -> None:

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 @options.rules
 @options.as_of
 @options.annotated
+@options.bundle
 @keeping.keep
 def command(targets: tuple[str, ...], **given: Any) -> int:
     """Scan your own network: addresses, networks, ranges, interfaces or files of them.
@@ -91,6 +92,7 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
     renderer = options.renderer(given["format_"], given["output"])
     wanted = options.actions(given["fail_on"], given["profiles"])
     options.writable(given["output"])
+    options.writable(given["bundle"], "--bundle")
     broker = _broker(given)
     plan, past = _plan(targets, given), None
     if given["resume"]:
@@ -107,7 +109,7 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
     keeping.ready(given["store"])
     line_ = Line(quiet=given["quiet"])
     with Results(renderer, given["output"], wanted, partial(_with, annotations, known, plan)) as results:
-        keep = results.streamed is None or broker is not None or given["store"] is not None
+        keep = results.streamed is None or broker is not None or bool(given["store"] or given["bundle"])
         try:
             result = engine.run(
                 plan, known, progress=line_, tell=results.tell, keep=keep, record=engine.Record(given["checkpoint"]),
@@ -121,7 +123,7 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
         written = _write(renderer.render(result), given["output"])
     for failure in result.scan.failures:
         options.complain(f"not completed: {failure}")
-    kept = keeping.store(result, given["store"], known)
+    kept = keeping.store(result, given["store"], known) & options.bundled(result, known, given)
     published = _publish(result, broker)
     return _code(result, done=written and kept and published, found=results.found)
 

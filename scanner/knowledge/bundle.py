@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from scanner import archives
 from scanner.errors import InputProblem, RulesProblem, UsageProblem
 from scanner.knowledge import shelf, version
 from scanner.resources import data_dir
@@ -159,22 +160,8 @@ def unpack(data: bytes, name: str) -> Files:
 
 
 def _zip(data: bytes, name: str) -> Iterator[tuple[str, bytes]]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            if len(entries) > MAX_FILES:
-                raise InputProblem(f"{name}: holds more than {MAX_FILES:,} files: those are no rules")
-            for entry in entries:
-                kind = stat.S_IFMT(entry.external_attr >> 16)
-                if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
-                    raise InputProblem(f"{name}: {entry.filename!r} is a link or a device; only files may be in it")
-                if entry.is_dir():
-                    continue
-                path = _path(entry.filename, name)
-                with archive.open(entry) as member:
-                    yield path, _bounded(member.read(MAX_FILE + 1), path, name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError, OSError) as error:
-        raise InputProblem(f"{name}: is damaged, or no .zip that is read here: {error}") from error
+    bounds = archives.Bounds(files=MAX_FILES, file=MAX_FILE, why="those are no rules")
+    return archives.members(io.BytesIO(data), name, bounds, lambda text: _path(text, name))
 
 
 def _tar(data: bytes, name: str) -> Iterator[tuple[str, bytes]]:
