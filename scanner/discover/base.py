@@ -137,6 +137,8 @@ class Scene:
     """Says that answers may come for so many seconds from now: the scan does not end before."""
     stack: AsyncExitStack
     """Closed at the end of the scan."""
+    unreached: list[int] = field(default_factory=list)
+    """IPv4 addresses that could not be asked for."""
     asked: list[Question] = field(default_factory=list)
     """What everybody on a link was asked together."""
 
@@ -147,6 +149,8 @@ class Expected:
 
     text: str
     seconds: float
+    most: int | None = None
+    """Addresses that may be searched at once: their hosts are asked before the next are searched."""
 
 
 class Way:

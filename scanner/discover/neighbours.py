@@ -9,6 +9,7 @@ import errno
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from itertools import cycle, islice
 
 from scanner.config import Plan
@@ -28,6 +29,10 @@ ARPS = 3
 _SOCKETS = 24  # a socket's queue fills with datagrams that wait for a neighbour, so they are spread
 _DISCARD = 9  # the discard service (RFC 863)
 _PATIENCE = 3.3  # seconds: three requests and a margin
+_LOOK = 0.2  # seconds between two looks at the table
+_ROOM = 50.0  # seconds: a full table keeps those who answered within up to 45 (base_reachable_time, neigh_forced_gc)
+_STALE = 8  # errors of earlier datagrams that one sending may meet
+_RECVERR = 11  # IP_RECVERR (linux/in.h)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class Poked:
     asked: int
     overflows: int
     """How often the kernel's table was full meanwhile."""
+    unasked: tuple[int, ...] = ()
+    """Addresses for which the kernel's table had no room in time: nobody looked for them."""
 
 
 async def poke(
@@ -51,58 +58,94 @@ async def poke(
     addresses = ground.addresses()
     sockets = [_socket() for _ in range(_SOCKETS)]
     turns = cycle(sockets)
-    asked = 0
+    asked, unasked = 0, []
     try:
         while batch := list(islice(addresses, BATCH)):
-            await _batch(link, batch, turns, pace, ledger)
-            asked += len(batch)
+            lost = await _batch(link, batch, turns, pace, ledger, found)
+            unasked += [int(IPv4Address(address)) for address in lost]
+            asked += len(batch) - len(lost)
             tick(asked)
-            _collect(link, set(batch), found)
     finally:
         for sock in sockets:
             sock.close()
-    return Poked(asked, neighbour_table.overflows() - before)
+    return Poked(asked, neighbour_table.overflows() - before, tuple(unasked))
 
 
 async def _batch(
-    link: Link, batch: Sequence[str], sockets: Iterator[socket.socket], pace: Pace, ledger: Ledger
-) -> None:
+    link: Link, batch: Sequence[str], sockets: Iterator[socket.socket], pace: Pace, ledger: Ledger,
+    found: Callable[[Sighting], object],
+) -> list[str]:  # fmt: skip
+    """Ask for a batch and watch the table for who is there; returns the addresses that could not be asked for."""
     loop = asyncio.get_running_loop()
+    known: set[str] = set()
+    lost = []
+    looked = loop.time()
+
+    def look() -> None:  # often: a full table forgets those who answered a while ago
+        nonlocal looked
+        looked = loop.time()
+        for host in neighbour_table.living(link):
+            if host.address in everybody and host.address not in known:
+                known.add(host.address)
+                found(Sighting(host.address, host.mac, METHOD, link.name, packets=2))
+
+    everybody = set(batch)
     for address in batch:
         await pace.take()
-        await _send(next(sockets), address)
-        ledger.write("udp", address, 0, "empty datagram, so that the kernel asks by ARP", port=_DISCARD)
+        if await _send(next(sockets), address):
+            ledger.write("udp", address, 0, "empty datagram, so that the kernel asks by ARP", port=_DISCARD)
+        else:
+            lost.append(address)
+        if loop.time() - looked > _LOOK:
+            look()
     end = loop.time() + _PATIENCE
-    waiting = set(batch)
     while loop.time() < end:
-        await asyncio.sleep(0.2)
-        if not neighbour_table.unresolved(link) & waiting:
+        await asyncio.sleep(_LOOK)
+        look()
+        if not neighbour_table.unresolved(link) & everybody:
             break
+    look()
+    return lost
 
 
-async def _send(sock: socket.socket, address: str) -> None:
-    for patience in (0.01, 0.05, 0.2):
+async def _send(sock: socket.socket, address: str) -> bool:
+    """Whether the kernel took the datagram: waits for as long as its table may need to make room."""
+    patience, pause = _ROOM, 0.01
+    stale = 0
+    while True:
         try:
             sock.sendto(b"", (address, _DISCARD))
         except (BlockingIOError, InterruptedError):
-            await asyncio.sleep(patience)
+            pass
         except OSError as error:
-            if error.errno != errno.ENOBUFS:
-                return  # an answer to an earlier one (unreachable), or no way there
-            await asyncio.sleep(patience)
+            if error.errno != errno.ENOBUFS:  # told on this socket about an earlier address, or no way there
+                _drain(sock)
+                stale += 1
+                if stale > _STALE:
+                    return True
+                continue
         else:
+            return True
+        if patience <= 0:
+            return False
+        await asyncio.sleep(pause)
+        patience, pause = patience - pause, min(0.25, pause * 2)
+
+
+def _drain(sock: socket.socket) -> None:
+    """Read what the kernel tells about earlier datagrams: hosts that are not there, ports that are closed."""
+    for _ in range(64):
+        try:
+            sock.recvmsg(1, 1, socket.MSG_ERRQUEUE)
+        except OSError:
             return
-
-
-def _collect(link: Link, batch: set[str], found: Callable[[Sighting], object]) -> None:
-    for host in neighbour_table.living(link):
-        if host.address in batch:
-            found(Sighting(host.address, host.mac, METHOD, link.name, packets=2))
 
 
 def _socket() -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     sock.setblocking(False)
+    # Without it the kernel says nothing when it drops a datagram because its neighbour table is full (udp_send_skb).
+    sock.setsockopt(socket.IPPROTO_IP, _RECVERR, 1)
     return sock
 
 
@@ -123,8 +166,8 @@ class Neighbours(Way):
         return Expected(
             f"{ground.link.name}: without raw sockets, one empty UDP datagram to port 9 of {ground.count} addresses, "
             "so that the kernel asks by ARP",
-            ground.count / max(1.0, plan.arp_rate / ARPS) + _PATIENCE * -(-ground.count // BATCH),
-        )
+            ground.count / max(1.0, plan.arp_rate / ARPS) + _PATIENCE * -(-ground.count // BATCH), most=BATCH,
+        )  # fmt: skip
 
     async def search(self, ground: Ground, scene: Scene) -> str | None:
         """One datagram each."""
@@ -133,11 +176,15 @@ class Neighbours(Way):
             ground.link, ground, Pace(max(1.0, scene.plan.arp_rate / ARPS)), scene.ledger, scene.book.sighted,
             tick=lambda sent: scene.tick(sent, ground.count),
         )  # fmt: skip
+        if poked.unasked:
+            scene.unreached.extend(poked.unasked)
+            scene.fail(
+                f"{len(poked.unasked)} addresses on {ground.link.name} were not looked for: the kernel's neighbour "
+                "table was full; root would have asked them"
+            )
         if not poked.overflows:
             return None
-        note = f"the kernel's neighbour table was full {poked.overflows} times: hosts may have been missed"
-        scene.warn(note)
-        return note
+        return f"the kernel's neighbour table was full {poked.overflows} times: the search waited for room"
 
 
 WAY = Neighbours

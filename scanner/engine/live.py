@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 
 from scanner.config import Plan
 from scanner.engine.checkpoint import Past, Record
@@ -47,7 +48,18 @@ def run(
                 loop.add_signal_handler(number, interrupt)
         return await scan(plan, knowledge, progress=progress, stop=stop, tell=tell, keep=keep, record=record, past=past)
 
-    return asyncio.run(main())
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        return runner.run(main())
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Makes a loop of uvloop's where that is installed (extra `fast`): twice the connections a second. None: not."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    made: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return made
 
 
 async def scan(

@@ -36,6 +36,7 @@ from scanner.net.pace import Pace
 from scanner.net.raw import LinkGone
 from scanner.net.streams import Streams
 from scanner.protocols import protocols
+from scanner.targets import Span, merge
 
 WATCH = 0.3
 """Seconds between two looks at the interfaces in use."""
@@ -109,7 +110,11 @@ class Stages:
         self._past = past
         self._record = record
         self._waiting_in_record: set[tuple[str | None, str]] = set()
-        sizes = [ways.portion(self._ways, ground, plan) for ground in self.grounds]
+        self._tight = sum(
+            any(one.most is not None for one in ways.expected(self._ways, g, plan)) for g in self.grounds
+        )  # fmt: skip
+        """Grounds that share a neighbour table which nobody may write: searched and asked in turns."""
+        sizes = [max(1, ways.portion(self._ways, g, plan) // max(1, self._tight)) for g in self.grounds]
         if past is not None:
             past.check([terrain(ground, 0) for ground in self.grounds])
             sizes = [old.size for old in past.first.grounds]
@@ -122,6 +127,7 @@ class Stages:
         writer = table.Writer(state.folder())
         watch = asyncio.create_task(self._watch(), name="scan-watch")
         telling = asyncio.create_task(self.harvest.run(lambda: self._answers_until), name="scan-tell")
+        self._ready = asyncio.create_task(asyncio.to_thread(self.harvest.prepare), name="scan-prepare")
         try:
             self._recover()
             await self._go_on()
@@ -134,9 +140,9 @@ class Stages:
             self.harvest.over()
             await telling
         finally:
-            watch.cancel()
-            telling.cancel()
-            await asyncio.wait({watch, telling})
+            for task in (watch, telling, self._ready):
+                task.cancel()
+            await asyncio.wait({watch, telling, self._ready})
             with contextlib.suppress(OSError):
                 writer.undo()
 
@@ -172,6 +178,7 @@ class Stages:
                   f"{past.finished} devices had been asked by then")  # fmt: skip
         if past.first.rules != self.knowledge.version.rules_sha256:
             self.warn("the rules have changed since the scan began: all devices are judged by the present ones")
+        await asyncio.shield(self._ready)
         for one in past.devices():
             self.harvest.again([one])
             await asyncio.sleep(0)
@@ -201,9 +208,9 @@ class Stages:
 
     def unreached(self) -> list[str]:
         """Addresses and ranges that could not be asked."""
-        return [
-            _range(s.first, s.last) for s in self.segments if s.reach is Reach.NOWHERE and s.link is None
-        ]  # fmt: skip
+        lost = [Span(s.first, s.last) for s in self.segments if s.reach is Reach.NOWHERE and s.link is None]
+        lost += [Span(number, number) for number in self.scene.unreached]
+        return [_range(span.first, span.last) for span in merge(lost)]
 
     async def _portions(self, writer: table.Writer) -> None:
         asking: asyncio.Task[None] | None = None
@@ -217,6 +224,8 @@ class Stages:
                 if asking is not None:
                     await asking
                 asking = asyncio.create_task(self._ask_portion(number, self._waiting(), writer), name="scan-ask")
+                if self._tight:
+                    await asking
             if asking is not None:
                 await asking
         finally:
@@ -291,6 +300,7 @@ class Stages:
 
     async def _ask(self, entries: list[Entry], writer: table.Writer) -> None:
         """Everything that these devices are asked; empties the list, so that nothing holds those that are told."""
+        await asyncio.shield(self._ready)
         if entries:
             self._load_neighbours(writer)
             for way in self._ways:
@@ -366,7 +376,7 @@ class Stages:
 
     def _load_neighbours(self, writer: table.Writer) -> None:
         hosts = [e for e in self.book.entries() if e.link is not None and e.mac is not None and not e.foreign]
-        self._crowded = len(hosts) > table.CROWD
+        self._crowded = len(hosts) > table.CROWD and not self._tight
         if not self._crowded or not self.plan.neighbour_writes:
             return
         keep = self.topology.gateways | self.topology.own

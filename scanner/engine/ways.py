@@ -125,10 +125,12 @@ def expected(found: Sequence[Way], ground: Ground, plan: Plan) -> list[Expected]
 
 def portion(found: Sequence[Way], ground: Ground, plan: Plan) -> int:
     """How many addresses of a ground are searched before their hosts are asked."""
-    seconds = max((one.seconds for one in expected(found, ground, plan)), default=0.0)
+    told = expected(found, ground, plan)
+    seconds = max((one.seconds for one in told), default=0.0)
+    most = min((one.most for one in told if one.most is not None), default=PORTION_MOST)
     if not ground.whole or seconds <= PORTION_SECONDS:
-        return PORTION_MOST
-    return int(min(PORTION_MOST, max(PORTION_LEAST, ground.whole * PORTION_SECONDS / seconds)))
+        return most
+    return int(min(most, max(PORTION_LEAST, ground.whole * PORTION_SECONDS / seconds)))
 
 
 def count(parts: tuple[Segment, ...], reach: Reach, link: Link | None = None) -> int:

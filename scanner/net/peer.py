@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 import struct
+from typing import cast
 
 FAREWELL = 0.25
 """Seconds a device gets to close its side, so that our next connection is its only one."""
@@ -31,8 +32,7 @@ class Peer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none of asyncio's classes
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio; stops reading at the ceiling."""

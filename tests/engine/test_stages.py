@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from scanner import engine, knowledge
 from scanner.config import Plan
+from scanner.discover import neighbours
 from scanner.discover.book import Book, Entry, Sighting
 from scanner.engine.harvest import SEVERAL
 from scanner.engine.stages import _Lanes
@@ -238,6 +240,29 @@ def test_a_crowd_is_asked_wholly_and_the_neighbour_table_is_left_as_it_was(
     assert sum(written) > 1100
     assert not [n for n in netlink.neighbours() if n.flags & netlink.EXTERN_LEARN]
     assert not list((own_state / "lanveto").glob("neighbours-*.json"))
+
+
+def test_without_raw_sockets_whoever_of_a_crowd_is_not_reached_is_listed(
+    segment: Build, known: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbours, "_ROOM", 0.2)  # a patient scan reaches them all, in some 70 seconds
+    devices = fleet(1500)
+    segment(devices).start(SIMULATOR, "10.77.0.7")
+    report = engine.run(
+        plan("10.77.0.1-10.77.5.220", speed="fast", rate=9000.0, raw=False, neighbour_writes=False, multicast=False),
+        known,
+    )
+
+    told = {d.recording.ip for d in report.devices}
+    missing = set()
+    for text in report.coverage.unreached:
+        first, _, last = text.partition("-")
+        numbers = range(int(IPv4Address(first)), int(IPv4Address(last or first)) + 1)
+        missing |= {str(IPv4Address(number)) for number in numbers}
+    assert len(told) > 600
+    assert told | missing == set(devices)
+    assert told.isdisjoint(missing)
+    assert bool(missing) is bool(report.scan.failures)
 
 
 def test_one_device_with_several_addresses_is_asked_on_one_at_a_time() -> None:
