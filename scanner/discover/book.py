@@ -46,6 +46,10 @@ class Entry:
     address: str
     mac: str | None = None
     link: str | None = None
+    through: str | None = None
+    """MAC of a router that answers ARP in its place: whether anybody is there is told only by what it says itself."""
+    everywhere: bool = False
+    """Even a port drawn at random accepts connections: a firewall or tarpit answers."""
     foreign: bool = False
     """It speaks from an address that is on no network of its link: heard, never asked."""
     methods: set[str] = field(default_factory=set)
@@ -161,6 +165,18 @@ class Book:
                 del self._by_address[address]
         self._finished.setdefault(address, mac)
         self._place(address, mac)
+
+    def disown(self, mac: str, keep: Iterable[str]) -> list[Entry]:
+        """A MAC turned out to be that of a router that answers ARP for everybody: it tells nothing about its addresses,
+        except those to keep; the others' entries, now without a MAC.
+        """
+        own = set(keep)
+        found = [e for (other, address), e in self._entries.items() if other == mac and address not in own]
+        for entry in found:
+            del self._entries[mac, entry.address]
+            entry.mac, entry.through = None, mac
+            self._entries[None, entry.address] = entry
+        return found
 
     def forget(self, entry: Entry) -> None:
         """There was nobody after all."""

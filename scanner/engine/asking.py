@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,11 @@ from scanner.model import Identity, Level, Observation, Reading, Transport
 from scanner.net.streams import Bounds, Host, Streams
 from scanner.protocols import read_all
 from scanner.protocols.base import Protocol, Stream
+
+SUSPICIOUS = 4
+"""Open ports without a word on any, and none that is closed, after which a port is tried that nobody uses."""
+UNLIKELY = range(49_152, 65_536)
+"""Ports that no server uses (RFC 6335): where one of them is open, all are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +113,23 @@ class Asker:
                 break
             if visit.port in host.closed or visit.port in host.mute:
                 continue
-            if again and visit.port not in self._first and not entry.answered:
+            cautious = again or entry.through is not None
+            if cautious and visit.port not in self._first and not entry.answered:
                 break
             await self._visit(host, visit, entry, mind)
         entry.stopped = host.stopped
+        if self._too_open(host, entry):
+            host.stopped = None
+            entry.everywhere = await self._streams.look(host, random.choice(UNLIKELY))  # noqa: S311 - no secret
+            if entry.everywhere:
+                host.open.clear()
         entry.closed.update(port for port, why in host.closed.items() if why == "refused")
+
+    @staticmethod
+    def _too_open(host: Host, entry: Entry) -> bool:
+        """Whether every port it was tried on is open, and nothing was said on any: as where a tarpit answers."""
+        tried = len(host.open) + len(host.closed)
+        return len(host.open) >= SUSPICIOUS and tried == len(host.open) and not host.answered
 
     async def _visit(self, host: Host, visit: Visit, entry: Entry, mind: _Mind) -> None:
         if visit.protocol is None:

@@ -80,6 +80,8 @@ class Harvest:
         self.foreign: list[str] = []
         self.strangers: dict[str, None] = {}
         """MACs that stand for several addresses, for a reason that is not known."""
+        self.everywhere: list[str] = []
+        """Addresses where something accepts every connection and says nothing: no devices."""
         self.failures: list[str] = []
 
     def prepare(self) -> None:
@@ -164,6 +166,8 @@ class Harvest:
         by_address: dict[tuple[str | None, str], Entry] = {}
         for entry in entries:
             if _nobody(entry):
+                if entry.everywhere:
+                    self.everywhere.append(entry.address)
                 self._book.forget(entry)
                 continue
             entry.add(unanswered(entry, entry.asked, self._asked))
@@ -238,7 +242,13 @@ class Harvest:
 
 def _nobody(entry: Entry) -> bool:
     """Whether a host was asked without having been found, and is not there: every loopback address refuses."""
-    if entry.methods != {assumed.METHOD} or entry.answered:
+    if entry.everywhere and entry.mac is None:
+        return not any(not seen.silent for seen in entry.observations)
+    if entry.answered:
+        return False
+    if entry.through is not None:
+        return not entry.closed
+    if entry.methods != {assumed.METHOD}:
         return False
     return not entry.closed or entry.address.startswith("127.")
 

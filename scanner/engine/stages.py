@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import random
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Address
@@ -45,6 +46,16 @@ NEW_NEIGHBOURS = 150.0
 
 AGAIN_SECONDS = 2.0
 """Between the last question to a host that answered none and the second look at it."""
+
+
+PROXY_LEAST = 16
+"""Addresses that one MAC must claim to be taken for a router that answers for everybody."""
+INSPECTION_RATE = 15
+"""ARP requests a second beyond which Dynamic ARP Inspection shuts a switch port, unless set otherwise (Cisco)."""
+INSPECTED = (
+    ". If the switch shut the port, its ARP inspection may be why: by default it allows 15 requests a second. Have the "
+    "port enabled again, then scan with --gentle"
+)
 
 
 class Progress(Protocol):
@@ -221,6 +232,7 @@ class Stages:
                 if number in done:
                     continue
                 await self._discover([ground for ground in row if ground is not None])
+                self._unmask([ground for ground in row if ground is not None])
                 if asking is not None:
                     await asking
                 asking = asyncio.create_task(self._ask_portion(number, self._waiting(), writer), name="scan-ask")
@@ -254,6 +266,22 @@ class Stages:
             self._guarded(self._search(way, ground))
             for ground in grounds for way in ways.heads(self._ways, ground, self.plan)
         ))  # fmt: skip
+
+    def _unmask(self, grounds: Sequence[Ground]) -> None:
+        """Where one MAC answers for most of a link's addresses, it is a router's (proxy ARP), and no sign of life."""
+        for ground in grounds:
+            if ground.reach is not Reach.LINK or ground.link is None:
+                continue
+            name = ground.link.name
+            claims = Counter(e.mac for e in self.book.entries() if e.link == name and e.mac is not None and not e.begun)
+            for mac, number in claims.items():
+                if mac is not None and number >= PROXY_LEAST and number > ground.count / 2:
+                    masked = self.book.disown(mac, self.topology.gateways)
+                    self.warn(
+                        f"{mac} answers ARP for {len(masked)} of the {ground.count} addresses asked on {name}: a "
+                        "router stands in for everybody there (proxy ARP). Only addresses that answered a question of "
+                        "their own are counted as devices"
+                    )
 
     async def _guarded(self, job: Awaitable[None]) -> None:
         try:
@@ -375,14 +403,14 @@ class Stages:
             self.warn(f"{undone} neighbour entries that an earlier scan had left behind were removed")
 
     def _load_neighbours(self, writer: table.Writer) -> None:
-        hosts = [e for e in self.book.entries() if e.link is not None and e.mac is not None and not e.foreign]
+        hosts = [e for e in self.book.entries() if e.link is not None and (e.mac or e.through) and not e.foreign]
         self._crowded = len(hosts) > table.CROWD and not self._tight
         if not self._crowded or not self.plan.neighbour_writes:
             return
         keep = self.topology.gateways | self.topology.own
         try:
             for link in self.scene.links:
-                known = [table.Known(e.address, e.mac) for e in hosts if e.link == link.name and e.mac is not None]
+                known = [table.Known(e.address, e.mac or e.through or "") for e in hosts if e.link == link.name]
                 count = writer.load(link, known, keep=keep)
                 self.ledger.write("neighbour", link.name, 0, f"{count} entries in this machine's own table")
             self._crowded = False
@@ -405,7 +433,15 @@ class Stages:
     def _lost(self, name: str) -> None:
         if name not in self._gone:
             self._gone.add(name)
-            self.fail(f"interface {name} went away or down during the scan; what it had not told by then is missing")
+            self.fail(
+                f"interface {name} went away or down during the scan; what it had not told by then is missing"
+                + (INSPECTED if self._swept(name) else "")
+            )
+
+    def _swept(self, name: str) -> bool:
+        """Whether ARP requests went out on a link at a pace that ARP inspection takes for an attack."""
+        link = any(ground.link is not None and ground.link.name == name for ground in self.grounds)
+        return link and self.plan.arp_rate > INSPECTION_RATE
 
     def _halted(self, entry: Entry) -> str | None:
         if entry.link is not None and entry.link in self._gone:

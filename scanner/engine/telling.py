@@ -63,6 +63,12 @@ def _notices(stages: Stages) -> None:
             f"{mac} answers for {len(shared)} addresses ({', '.join(shared[:4])}{', …' if len(shared) > 4 else ''}): "
             "a router, proxy ARP, or one device with several addresses; each is shown by itself"
         )
+    if harvest.everywhere:
+        stages.warn(
+            f"{len(harvest.everywhere)} address(es) accept connections on every port, even one drawn at random, and "
+            f"say nothing ({', '.join(harvest.everywhere[:4])}{', …' if len(harvest.everywhere) > 4 else ''}): a "
+            "firewall or tarpit answers; they are not counted as devices, and what may be behind them was not seen"
+        )
     if harvest.foreign:
         stages.warn(
             f"{len(harvest.foreign)} device(s) speak from an address that is not of their network "

@@ -295,3 +295,41 @@ def test_no_route_is_a_failure_that_is_told(segment: Build, known: Knowledge) ->
 
     assert len(report.devices) == 2
     assert any("no route" in failure for failure in report.scan.failures)
+
+
+def test_a_router_that_answers_arp_for_everybody_is_no_crowd_of_devices(segment: Build, known: Knowledge) -> None:
+    router = "00:e0:fc:00:00:01"
+    made = segment({f"10.77.0.{n}": router for n in range(1, 60)})
+    made.start(SIMULATOR, "10.77.0.7")
+    made.inside("nft", "add table ip mute; add chain ip mute in { type filter hook input priority 0; }")
+    made.inside("nft", "add rule ip mute in ip daddr != { 10.77.0.9, 10.77.0.30, 10.77.255.254 } drop")
+    report = engine.run(plan("10.77.0.0/26", multicast=False, timeout=0.3), known)
+
+    assert {(d.recording.ip, d.recording.mac) for d in report.devices} == {("10.77.0.9", None), ("10.77.0.30", None)}
+    assert any(router in w and "proxy ARP" in w for w in report.coverage.warnings)
+    assert all(d.identity.manufacturer is None for d in report.devices)  # the router's maker is not theirs
+
+
+def test_what_answers_on_every_port_and_says_nothing_is_no_device(segment: Build, known: Knowledge) -> None:
+    made = segment(fleet(3))
+    made.start(SIMULATOR, "10.77.0.1")
+    made.start("import socket, time\ns = socket.create_server(('0.0.0.0', 999), backlog=99)\nprint(1, flush=True)\n"
+               "time.sleep(99)")  # fmt: skip
+    made.inside("ip", "-batch", "-", stdin="route add local 10.99.0.5/32 dev lo\nroute add local 10.99.0.6/32 dev lo\n")
+    made.inside("nft", "add table ip trap; add chain ip trap in { type nat hook prerouting priority -100; }")
+    made.inside("nft", "add rule ip trap in ip daddr 10.99.0.5 tcp dport 1-65535 dnat to 10.77.0.2:999")
+    subprocess.run(["ip", "route", "add", "10.99.0.0/24", "via", "10.77.0.1"], check=True)
+    report = engine.run(plan("10.99.0.0/28", timeout=0.3, ports=(80, 443, 554, 8000, 8080)), known)
+
+    assert [d.recording.ip for d in report.devices] == ["10.99.0.6"]
+    assert any("10.99.0.5" in w and "tarpit" in w for w in report.coverage.warnings)
+
+
+def test_a_link_lost_after_a_quick_sweep_names_arp_inspection(segment: Build, known: Knowledge) -> None:
+    made = segment(fleet(5))
+    timer = threading.Timer(0.8, made.inside, ("ip", "link", "set", "d0", "down"))
+    timer.start()
+    quick = engine.run(plan("10.77.0.0/22", rate=300), known)
+    timer.join()
+
+    assert any("ARP inspection" in failure and "--gentle" in failure for failure in quick.scan.failures)
