@@ -20,6 +20,8 @@ STALE_DAYS = 180
 """Rules and registry older than this are warned about."""
 RECORDER_KINDS = frozenset({"nvr", "dvr", "recorder"})
 
+CLOCK_WENT_BACK = "the clock of this machine went back during the scan: its times are not to be relied on"
+
 BLIND_SPOTS: tuple[str, ...] = (
     "cameras behind a recorder's own PoE ports",
     "other VLANs and networks that were not named",
@@ -171,6 +173,8 @@ def report(scan: Scan, devices: Sequence[Device], cover: Coverage, knowledge: Kn
     """Everything an output needs."""
     today = datetime.datetime.now(tz=datetime.UTC).date()
     law = Law(scan.profiles, datetime.date.fromisoformat(scan.law_as_of) if scan.law_as_of else today)
+    if scan.finished and scan.finished < scan.started:
+        cover = replace(cover, warnings=(*cover.warnings, CLOCK_WENT_BACK))
     return Report(
         scan=scan,
         devices=tuple(devices),

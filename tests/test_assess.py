@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from scanner import assess, knowledge
-from scanner.model import Device, Level, Observation, Recording, RulesVersion
+from scanner.model import Device, Level, Observation, Recording, RulesVersion, Scan
 
 DAHUA = Recording(
     id="r",
@@ -76,3 +76,11 @@ def test_a_report_tells_what_it_was_judged_by(today: datetime.date) -> None:
     assert measures["us-889-b"].clocks == ()
     assert assess.measures(known, assess.Law((), datetime.date(2010, 1, 1))) != tuple(measures.values())
     assert {m.binds_you for m in assess.measures(known, assess.Law((), today))} == {None}
+
+
+def test_a_clock_that_went_back_is_said() -> None:
+    known = knowledge.load()
+    scan = Scan(id="x", started="2026-11-24T02:00:00Z", finished="2026-11-24T01:00:00Z", law_as_of="2026-11-24")
+    assert assess.CLOCK_WENT_BACK in assess.report(scan, (), assess.coverage(()), known).coverage.warnings
+    fine = replace(scan, finished="2026-11-24T02:00:01Z")
+    assert assess.report(fine, (), assess.coverage(()), known).coverage.warnings == ()

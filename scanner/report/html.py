@@ -85,7 +85,6 @@ class Html:
             notes=sum(group.verdict.action is Action.NOTE for group in groups),
             own=[line(name, 40) for name in own],
             charts=page.charts(report) if devices else [],
-            coverage=[line(text) for text in view.coverage_lines(report)],
             actions=[a for a in reversed(ACTION_ORDER) if any(d.action is a for d in devices)],
             levels=[x for x in reversed(Level) if any(d.identity.level is x for d in devices)],
             makers=sorted({section.maker for section in sections}),
