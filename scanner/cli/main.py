@@ -76,6 +76,7 @@ _SUMMARY = {
     "rules": "Validate, read and score vendors, fingerprints and policies.",
     "scan": "Find the devices of a network, their makers, and what the law asks.",
     "simulate": "Recordings as devices that answer on the wire.",
+    "snmp": "Neighbours and ports of routers and switches, with your own secret.",
     "verify": "Is an evidence bundle whole, and do its rules give its answer?",
 }
 """One line each, so that `lanveto --help` imports no command; a test compares them with the commands' own."""
