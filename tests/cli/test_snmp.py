@@ -61,7 +61,7 @@ def agent(segment: Callable[..., Any], tmp_path: Path) -> Any:
     words = ["nsenter", "-t", str(made.holder), "-n", "snmpd", "-f", "-Lf", str(tmp_path / "log"), "-C", "-c", str(tmp_path / "snmpd.conf")]
     process = subprocess.Popen(words, env=os.environ | {"SNMP_PERSISTENT_DIR": str(tmp_path / "state")}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     made.processes.append(process)
-    for _ in range(100):
+    for _ in range(400):
         if (tmp_path / "log").exists() and "NET-SNMP version" in (tmp_path / "log").read_text():
             break
         time.sleep(0.05)
@@ -70,7 +70,7 @@ def agent(segment: Callable[..., Any], tmp_path: Path) -> Any:
 
 def _snmp(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "scanner.cli.main", "snmp", AGENT, "--timeout", "1", *words], capture_output=True, text=True, check=False, timeout=60,
+        [sys.executable, "-m", "scanner.cli.main", "snmp", AGENT, *words], capture_output=True, text=True, check=False, timeout=60,
         env={**os.environ, "XDG_STATE_HOME": str(folder), **env},
     )  # fmt: skip
 
@@ -80,7 +80,8 @@ V3 = {"LANVETO_SNMP_USER": "audit", "LANVETO_SNMP_AUTH_PASSWORD": "authpass123",
 
 @pytest.mark.parametrize("secret", [{"LANVETO_SNMP_COMMUNITY": "sesame"}, V3], ids=["v2c", "v3"])
 def test_a_real_agent_tells_its_neighbours_and_where_they_hang(agent: Any, tmp_path: Path, secret: dict[str, str]) -> None:
-    done = _snmp(tmp_path, "--format", "json", "--walks", str(tmp_path / "walks"), **secret)
+    # A busy machine starts the helper of the agent slowly.
+    done = _snmp(tmp_path, "--timeout", "8", "--format", "json", "--walks", str(tmp_path / "walks"), **secret)
 
     assert done.returncode == 0, done.stderr
     devices = {d["mac"]: d for d in json.loads(done.stdout)["devices"]}
@@ -101,7 +102,7 @@ def test_a_real_agent_tells_its_neighbours_and_where_they_hang(agent: Any, tmp_p
 
 @pytest.mark.parametrize("secret", [{"LANVETO_SNMP_COMMUNITY": "wrong"}, {**V3, "LANVETO_SNMP_AUTH_PASSWORD": "wrongpass"}], ids=["v2c", "v3"])
 def test_a_wrong_secret_is_a_clear_failure(agent: Any, tmp_path: Path, secret: dict[str, str]) -> None:
-    done = _snmp(tmp_path, **secret)
+    done = _snmp(tmp_path, "--timeout", "1", **secret)
 
     assert done.returncode == 3
     assert f"{AGENT}: SNMP: " in done.stderr
