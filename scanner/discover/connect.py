@@ -75,6 +75,8 @@ class _Sweep:
     pace: Pace
     seconds: float
     in_flight: int
+    logs: bool = True
+    """Whether every attempt is told, not only what came of them."""
     events: deque[tuple[str, int, int]] = field(default_factory=deque)
     """(address, port, packets): 0 for an attempt that went out, else somebody is there and took so many packets."""
     stop: threading.Event = field(default_factory=threading.Event)
@@ -99,8 +101,8 @@ class _Sweep:
                     return
                 lacking = self._launch(poll, flying, order, ready)
                 for number, _ in poll.poll(0.05 if lacking else 0.01, 1024):
-                    self._landed(poll, flying.pop(number), ready)
-                self._late(poll, flying, order, ready)
+                    self._landed(flying.pop(number), ready)
+                self._late(flying, order, ready)
         finally:
             for attempt in flying.values():
                 assert attempt.sock is not None
@@ -110,6 +112,7 @@ class _Sweep:
     def _launch(
         self, poll: select.epoll, flying: dict[int, _Try], order: deque[tuple[float, int, _Try]], ready: deque[_Try]
     ) -> bool:
+        deadline = time.monotonic() + self.seconds
         for _ in range(self.pace.grant(min(len(ready), 256))):
             attempt = ready.popleft()
             _, real = attempt.job.ports[attempt.turn]
@@ -128,12 +131,13 @@ class _Sweep:
                 return True
             assert sock is not None
             self.swept.attempts += 1
-            self.events.append((attempt.job.address, attempt.job.ports[attempt.turn][0], 0))
+            if self.logs:
+                self.events.append((attempt.job.address, attempt.job.ports[attempt.turn][0], 0))
             attempt.sock = sock
             if code == errno.EINPROGRESS:
-                attempt.deadline = time.monotonic() + self.seconds
+                attempt.deadline = deadline
                 flying[sock.fileno()] = attempt
-                order.append((attempt.deadline, sock.fileno(), attempt))
+                order.append((deadline, sock.fileno(), attempt))
                 poll.register(sock.fileno(), select.EPOLLOUT)
             elif code in _NO_WAY:
                 self.swept.no_way += 1
@@ -142,13 +146,12 @@ class _Sweep:
                 self._outcome(attempt, code, ready)
         return False
 
-    def _landed(self, poll: select.epoll, attempt: _Try, ready: deque[_Try]) -> None:
-        assert attempt.sock is not None
-        poll.unregister(attempt.sock.fileno())
+    def _landed(self, attempt: _Try, ready: deque[_Try]) -> None:
+        assert attempt.sock is not None  # closing it takes it out of the poll
         self._outcome(attempt, attempt.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), ready)
 
     def _late(
-        self, poll: select.epoll, flying: dict[int, _Try], order: deque[tuple[float, int, _Try]], ready: deque[_Try]
+        self, flying: dict[int, _Try], order: deque[tuple[float, int, _Try]], ready: deque[_Try]
     ) -> None:
         now = time.monotonic()
         while order and order[0][0] <= now:
@@ -156,7 +159,6 @@ class _Sweep:
             if flying.get(number) is attempt and attempt.deadline == deadline:
                 del flying[number]
                 assert attempt.sock is not None
-                poll.unregister(number)
                 code = attempt.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.ETIMEDOUT
                 self._outcome(attempt, code, ready)
 
@@ -187,7 +189,7 @@ async def sweep(
 
     Cancelling ends the thread within a twentieth of a second.
     """
-    work = _Sweep(jobs, Pace(rate), seconds, _allowed(in_flight))
+    work = _Sweep(jobs, Pace(rate), seconds, _allowed(in_flight), ledger.logs)
     failure: list[BaseException] = []
 
     def body() -> None:
@@ -207,6 +209,8 @@ async def sweep(
         work.stop.set()
         thread.join(1)
         _hand_over(work.events, found, ledger)
+        if not ledger.logs:
+            ledger.total += work.swept.attempts
     if failure:
         raise failure[0]
     return work.swept
