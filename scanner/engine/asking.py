@@ -10,7 +10,7 @@ from functools import partial
 from scanner import ports
 from scanner.config import Plan
 from scanner.discover.book import Entry
-from scanner.identify import identify, suspects
+from scanner.identify import consider
 from scanner.knowledge import Knowledge
 from scanner.model import Identity, Level, Observation, Reading, Transport
 from scanner.net.streams import Bounds, Host, Streams
@@ -160,25 +160,27 @@ class _Mind:
     def __init__(self, entry: Entry, knowledge: Knowledge) -> None:
         self._entry = entry
         self._knowledge = knowledge
-        self._heard: tuple[int, tuple[Reading, ...]] = (-1, ())
-        self._hints: tuple[int, frozenset[str]] = (-1, frozenset())
-        self._enough: tuple[int, bool] = (-1, False)
+        self._age = -1
+        self._heard: tuple[Reading, ...] = ()
+        self._hints: frozenset[str] = frozenset()
+        self._enough = False
 
-    @property
-    def _age(self) -> int:
-        return len(self._entry.observations)
+    def _think(self) -> None:
+        age = sum(not seen.silent for seen in self._entry.observations)
+        if age != self._age:
+            self._age = age
+            self._heard = read_all(self._entry.recording())
+            identity, self._hints = consider(self._heard, self._knowledge)
+            self._enough = enough(identity)
 
     def heard(self) -> tuple[Reading, ...]:
-        if self._heard[0] != self._age:
-            self._heard = (self._age, read_all(self._entry.recording()))
-        return self._heard[1]
+        self._think()
+        return self._heard
 
     def hints(self) -> frozenset[str]:
-        if self._hints[0] != self._age:
-            self._hints = (self._age, suspects(self.heard(), self._knowledge))
-        return self._hints[1]
+        self._think()
+        return self._hints
 
     def enough(self) -> bool:
-        if self._enough[0] != self._age:
-            self._enough = (self._age, enough(identify(self._entry.recording(), self._knowledge)))
-        return self._enough[1]
+        self._think()
+        return self._enough

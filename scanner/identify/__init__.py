@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from scanner.identify.fusion import fuse
 from scanner.identify.matcher import matches, relays
-from scanner.model import Grade, Identity, Level, Reading, Recording
+from scanner.model import Grade, Identity, Level, Match, Reading, Recording
 from scanner.protocols import read_all
 
 if TYPE_CHECKING:
@@ -21,7 +21,16 @@ SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
 def identify(recording: Recording, knowledge: Knowledge) -> Identity:
     """The identity of the device that said all this."""
     readings = read_all(recording)
+    return _identity(readings, matches(readings, knowledge), knowledge)
+
+
+def consider(readings: Sequence[Reading], knowledge: Knowledge) -> tuple[Identity, frozenset[str]]:
+    """What `identify` and `suspects` say, thought once for both."""
     found = matches(readings, knowledge)
+    return _identity(readings, found, knowledge), _suspects(found)
+
+
+def _identity(readings: Sequence[Reading], found: list[Match], knowledge: Knowledge) -> Identity:
     software = any(m.fingerprint in knowledge.software for m in found) or relays(readings, knowledge)
     notes = [
         knowledge.registry.describe(r.value)
@@ -39,6 +48,8 @@ def identify(recording: Recording, knowledge: Knowledge) -> Identity:
 
 def suspects(readings: Sequence[Reading], knowledge: Knowledge) -> frozenset[str]:
     """Makers that anything heard points to, hints excepted: whom maker-specific questions may be put to."""
-    return frozenset(
-        m.manufacturer for m in matches(readings, knowledge) if m.manufacturer is not None and m.grade is not Grade.HINT
-    )
+    return _suspects(matches(readings, knowledge))
+
+
+def _suspects(found: Sequence[Match]) -> frozenset[str]:
+    return frozenset(m.manufacturer for m in found if m.manufacturer is not None and m.grade is not Grade.HINT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -74,8 +74,17 @@ def reader(channel: str) -> Protocol | None:
 
 def read(observation: Observation) -> Iterator[Reading]:
     """All readings of one observation: itself, and the fields below it where it is a raw exchange."""
-    if observation.silent:
-        return
+    if not observation.silent:
+        yield from _read(observation)
+
+
+@lru_cache(maxsize=1024)
+def _read(observation: Observation) -> tuple[Reading, ...]:
+    """Remembered for a while: a scan thinks of a device again whenever it has said more."""
+    return tuple(_fields(observation))
+
+
+def _fields(observation: Observation) -> Iterator[Reading]:
     name = observation.channel.lower()
     yield Reading(name, observation.value, observation)
     protocol = reader(name)
