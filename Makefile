@@ -3,8 +3,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := python3-venv iproute2 nftables util-linux mosquitto nmap tcpdump procps git postgresql systemd \ dnsmasq-base udhcpc snmpd snmp masscan arp-scan
-	chromium poppler-utils
+PACKAGES := python3-venv iproute2 nftables util-linux mosquitto nmap tcpdump procps git postgresql systemd \
+  dnsmasq-base udhcpc snmpd snmp masscan arp-scan chromium poppler-utils
 
 .PHONY: demo test check lint types rules unit debian clean bench
 
