@@ -183,9 +183,10 @@ def _check_place(place: Path, option: str, *, folder: bool) -> None:
     import os
 
     try:
-        if folder:
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            where = place
+        if folder:  # made when there is something to put into it: a rehearsal leaves nothing behind
+            where = next(part for part in (place.absolute(), *place.absolute().parents) if part.exists())
+            if not where.is_dir():
+                raise UsageProblem(f"{option} {place}: {where} is no folder")
         else:
             if place.is_dir():
                 raise UsageProblem(f"{option} {place}: is a folder; name a file in it")

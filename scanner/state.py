@@ -36,7 +36,8 @@ def folder() -> Path:
 class Last:
     """Keeps the recordings of a scan, one by one as they come; `commit` puts them in the place of the scan before.
 
-    A scan never fails for it: `problem` says why it could not be kept.
+    A scan never fails for it: `problem` says why it could not be kept. A scan that heard nothing leaves the one
+    before in its place: there is nothing of it to explain.
     """
 
     def __init__(self) -> None:
@@ -44,6 +45,7 @@ class Last:
         self._target = folder() / NAME
         self._part = self._target.with_suffix(f".{os.getpid()}.part")
         self._file: BinaryIO | None = None
+        self._empty = True
         try:
             self._target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -53,6 +55,7 @@ class Last:
 
     def add(self, recording: Recording) -> None:
         """One more."""
+        self._empty = False
         if self._file is not None:
             try:
                 self._file.write(to_json(recording) + b"\n")
@@ -61,6 +64,8 @@ class Last:
 
     def commit(self) -> str | None:
         """The scan is over; returns why it is not remembered, or None."""
+        if self._empty and self.problem is None:
+            self._discard()
         if self._file is not None:
             try:
                 self._file.close()
@@ -76,6 +81,9 @@ class Last:
 
     def _give_up(self, error: OSError) -> None:
         self.problem = f"{self._target}: {error.strerror or error}"
+        self._discard()
+
+    def _discard(self) -> None:
         file, self._file = self._file, None
         with contextlib.suppress(OSError):
             if file is not None:

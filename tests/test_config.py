@@ -69,7 +69,7 @@ def test_a_simulated_device_has_only_its_mapped_ports() -> None:
 def test_places_are_checked_before_anything_is_sent(tmp_path: Path) -> None:
     Plan(record=tmp_path / "new", audit_log=tmp_path / "audit.log")
 
-    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    assert not (tmp_path / "new").exists(), "a rehearsal leaves nothing behind"
     with pytest.raises(UsageProblem, match="--audit-log"):
         Plan(audit_log=tmp_path)
     with pytest.raises(UsageProblem, match="does not exist"):
@@ -77,3 +77,5 @@ def test_places_are_checked_before_anything_is_sent(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageProblem, match="--record"):
         Plan(record=tmp_path / "file")
+    with pytest.raises(UsageProblem, match="is no folder"):
+        Plan(record=tmp_path / "file" / "deeper")

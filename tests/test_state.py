@@ -18,6 +18,14 @@ def test_the_last_scan_comes_back_and_is_private(tmp_path: Path, monkeypatch: py
     assert (tmp_path / "lanveto" / state.NAME).stat().st_mode & 0o777 == 0o600
 
 
+def test_a_scan_that_heard_nothing_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert state.save_last([Recording(id="a")]) is None
+    assert state.save_last([]) is None
+    assert state.load_last() == (Recording(id="a"),)
+    assert [path.name for path in (tmp_path / "lanveto").iterdir()] == [state.NAME]
+
+
 def test_a_scan_survives_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lanveto").write_text("a file where a folder should be")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))

@@ -71,12 +71,9 @@ class Work:
         self.day = options.day(given["as_of"])
         options.writable(given["output"])
         if given["record"] is not None:
-            from scanner.errors import UsageProblem
+            from scanner.engine.files import prepare
 
-            try:
-                given["record"].mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UsageProblem(f"--record {given['record']}: {error.strerror or error}") from error
+            prepare(given["record"])
         self.known = knowledge.load(given["overlays"])
         if given["profiles"]:
             judge(Identity(), self.known, profiles=given["profiles"], as_of=self.day)  # an unknown profile is said now

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from scanner.errors import UsageProblem
 from scanner.model import Recording
 from scanner.recordings import redact, to_yaml
 
@@ -16,6 +17,14 @@ from scanner.recordings import redact, to_yaml
 def redacted(recording: Recording, number: int) -> Recording:
     """The recording as it may leave the house: no serials, no addresses, and an id that tells neither."""
     return msgspec.structs.replace(redact(recording), id=f"device-{number}")
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, for its owner alone, where it is missing. Raises `UsageProblem`."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageProblem(f"--record {folder}: {error.strerror or error}") from error
 
 
 def write_recordings(folder: Path, recordings: Sequence[Recording]) -> list[str]:

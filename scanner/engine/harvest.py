@@ -17,7 +17,7 @@ from scanner import assess
 from scanner.config import Plan
 from scanner.discover import assumed
 from scanner.discover.book import Book, Entry, united
-from scanner.engine.files import redacted, write_recordings
+from scanner.engine.files import prepare, redacted, write_recordings
 from scanner.knowledge import Knowledge
 from scanner.model import Device, Identity, Observation, Recording, Via
 from scanner.net.ledger import Ledger
@@ -56,6 +56,8 @@ class Harvest:
         self, plan: Plan, knowledge: Knowledge, book: Book, ledger: Ledger, asked: Sequence[Question], *,
         tell: Tell | None = None, keep: bool = True,
     ) -> None:  # fmt: skip
+        if plan.record is not None:
+            prepare(plan.record)
         self._plan = plan
         self._knowledge = knowledge
         self._law = assess.Law(plan.profiles, plan.as_of)

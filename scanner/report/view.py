@@ -148,9 +148,9 @@ def waiver_lines(report: Report) -> list[str]:
 def coverage_lines(report: Report) -> list[str]:
     """The coverage block in words, one sentence a line."""
     cover, scan = report.coverage, report.scan
+    looked = f"{cover.addresses} asked, {cover.alive} alive" if cover.methods else f"{cover.alive} recording(s) read"
     lines = [
-        f"Coverage: {cover.addresses} asked, {cover.alive} alive, {cover.identified} identified, "
-        f"{len(cover.unknown)} unknown, {len(cover.silent)} silent"
+        f"Coverage: {looked}, {cover.identified} identified, {len(cover.unknown)} unknown, {len(cover.silent)} silent"
         + (f", {cover.excluded} excluded" if cover.excluded else "")
         + "."
     ]

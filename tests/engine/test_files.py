@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scanner.engine.files import redacted, write_recordings
+import pytest
+
+from scanner.engine.files import prepare, redacted, write_recordings
+from scanner.errors import UsageProblem
 from scanner.model import Observation, Recording
 from scanner.recordings import load, to_json
 
@@ -37,3 +40,11 @@ def test_a_redacted_recording_tells_the_maker_and_nothing_else() -> None:
     text = to_json(kept).decode()
     assert "3c:ef:8c:00:00:00" in text
     assert not [word for word in ("112233", "11:22:33", "6C01E93PAA", "10.1.2.3") if word in text]
+
+
+def test_the_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
+    prepare(tmp_path / "new" / "records")
+    assert (tmp_path / "new" / "records").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageProblem, match="--record"):
+        prepare(tmp_path / "file")

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from scanner.model import Action, Device, Level, Report
 from scanner.report.table import FORMAT
 
@@ -61,3 +63,9 @@ def test_hostile_text_cannot_reach_the_terminal(
 ) -> None:
     text = FORMAT.render(make_report(make_device(model="\x1b[2J\u202eevil", value="a\r\nb\x07\x1b]0;t\x07")))
     assert not set(text) & set("\x1b\x07\r\u202e")
+
+
+def test_nothing_was_asked_where_recordings_were_read(make_report: Callable[..., Report]) -> None:
+    report = make_report()
+    read = msgspec.structs.replace(report, coverage=msgspec.structs.replace(report.coverage, methods=()))
+    assert "Coverage: 1 recording(s) read, 1 identified, 1 unknown, 1 silent" in FORMAT.render(read)
