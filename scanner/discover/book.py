@@ -46,6 +46,8 @@ class Entry:
     address: str
     mac: str | None = None
     link: str | None = None
+    also: list[str] = field(default_factory=list)
+    """IPv6 addresses of the same interface."""
     through: str | None = None
     """MAC of a router that answers ARP in its place: whether anybody is there is told only by what it says itself."""
     everywhere: bool = False
@@ -84,7 +86,8 @@ class Entry:
         if self.open:
             seen.append(Observation(channel="tcp.open", value=",".join(str(port) for port in sorted(self.open))))
         return Recording(
-            id=name(self.address, self.mac), ip=self.address, mac=self.mac, observations=tuple(seen)
+            id=name(self.address, self.mac), ip=self.address, mac=self.mac, observations=tuple(seen),
+            addresses=tuple(self.also),
         )
 
     def release(self) -> None:
@@ -282,5 +285,6 @@ def _join(same: Sequence[Recording]) -> Recording:
                 known.add(key)
                 seen.append(observation)
     return msgspec.structs.replace(
-        first, addresses=tuple(r.ip for r in same[1:] if r.ip is not None), observations=tuple(seen)
+        first, observations=tuple(seen),
+        addresses=(*(r.ip for r in same[1:] if r.ip is not None), *(a for r in same for a in r.addresses)),
     )

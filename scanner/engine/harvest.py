@@ -179,7 +179,7 @@ class Harvest:
         found = []
         for recording in recordings:
             places = [place for place in (recording.ip, *recording.addresses) if place is not None]
-            parts = [by_address[recording.mac, place] for place in places]
+            parts = [by_address[key] for place in places if (key := (recording.mac, place)) in by_address]
             mine = sum(self._ledger.packets.pop(place, 0) for place in places)
             found.append(Finished(
                 recording=recording, packets=mine + sum(part.packets for part in parts),

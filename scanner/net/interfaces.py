@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
 from itertools import pairwise
 
 from scanner.net import netlink
 
 _UP, _BROADCAST, _LOOPBACK, _POINT_TO_POINT, _NOARP, _RUNNING = 0x1, 0x2, 0x8, 0x10, 0x80, 0x40
 _ETHERNET = 1
+_UNSURE = 0x40 | 0x08  # IFA_F_TENTATIVE, IFA_F_DADFAILED: not to be used (yet)
 _GET_FLAGS = 0x8913  # SIOCGIFFLAGS
 _CARRIERS = frozenset({"bond", "team", "bridge", "vlan", "macvlan", "ipvlan"})
 
@@ -33,6 +34,7 @@ class Link:
     physical: bool
     """Hardware, or a bridge, bond or VLAN over hardware."""
     addresses: tuple[IPv4Interface, ...] = ()
+    v6: tuple[IPv6Interface, ...] = ()
 
 
 class Reach(StrEnum):
@@ -149,6 +151,12 @@ def _links() -> tuple[Link, ...]:
         raw = message.attributes.get(2) or message.attributes.get(1, b"")  # IFA_LOCAL, IFA_ADDRESS
         if len(raw) == 4:
             addresses.setdefault(index, []).append(IPv4Interface((raw, prefix)))
+    wide: dict[int, list[IPv6Interface]] = {}
+    for message in netlink.dump(netlink.GETADDR, socket.AF_INET6):
+        _family, prefix, flags, _scope, index = struct.unpack("=BBBBI", message.body)
+        raw = message.attributes.get(2) or message.attributes.get(1, b"")
+        if len(raw) == 16 and not flags & _UNSURE:
+            wide.setdefault(index, []).append(IPv6Interface((raw, prefix)))
     found: dict[int, Link] = {}
     below: dict[int, set[int]] = {}  # carrier → what it is built upon
     for message in netlink.dump(netlink.GETLINK):
@@ -161,7 +169,7 @@ def _links() -> tuple[Link, ...]:
         found[index] = Link(
             name=name, index=index, mac=mac.hex(":") if ethernet else None,
             up=bool(flags & _UP) and bool(flags & _RUNNING), ethernet=ethernet, physical=ethernet and not made,
-            addresses=tuple(addresses.get(index, ())),
+            addresses=tuple(addresses.get(index, ())), v6=tuple(wide.get(index, ())),
         )  # fmt: skip
         if made in _CARRIERS and 5 in attributes:  # IFLA_LINK: a VLAN's parent
             below.setdefault(index, set()).add(int.from_bytes(attributes[5], sys.byteorder))

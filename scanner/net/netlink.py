@@ -86,6 +86,17 @@ def neighbours(index: int | None = None) -> list[Neighbour]:
     return found
 
 
+def neighbours6(index: int) -> list[Neighbour]:
+    """The IPv6 neighbours of one interface whose MAC the kernel has learnt. Raises `OSError`."""
+    found = []
+    for message in dump(GETNEIGH, socket.AF_INET6):
+        _family, link, state, flags, _type = struct.unpack("=BxxxiHBB", message.body)
+        address, mac = message.attributes.get(1, b""), message.attributes.get(2, b"")
+        if len(address) == 16 and len(mac) == 6 and link == index and not state & (FAILED | INCOMPLETE | NOARP):
+            found.append(Neighbour(socket.inet_ntop(socket.AF_INET6, address), mac.hex(":"), link, state, flags))
+    return found
+
+
 def write_neighbours(entries: Sequence[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
     """Add `(address, mac, interface index)` as externally learnt entries, never replacing one; those added come back.
 

@@ -1,0 +1,113 @@
+"""ICMPv6 on a link, by whole frames: echo to everybody, multicast listener queries, neighbour solicitation.
+
+Frames carry the hardware address of whoever answers, so that nothing of the kernel's neighbour table is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+from scanner.net.interfaces import Link
+from scanner.net.packet import EQUAL, LOAD_BYTE, LOAD_HALF, TAKE, PacketSocket
+from scanner.values import internet_checksum
+
+IPV6 = 0x86DD
+ALL_NODES = IPv6Address("ff02::1")
+ECHO_REQUEST, ECHO_REPLY, QUERY, REPORT, SOLICIT, ADVERT = 128, 129, 130, 143, 135, 136
+RESPONSE_MS = 1000
+"""Within which listeners shall answer a query."""
+
+_ICMPV6, _HOP_BY_HOP = 58, 0
+_ALERT = bytes((_ICMPV6, 0, 5, 2, 0, 0, 1, 0))  # hop-by-hop header: router alert, MLD (RFC 2711)
+_REPORTS = bytes.fromhex("333300000016")  # the Ethernet group of ff02::16, to which reports go (RFC 3810)
+_TYPES = (ECHO_REPLY, ADVERT, 131, REPORT)
+
+_WANTED = (
+    (LOAD_HALF, 0, 0, 12), (EQUAL, 0, 4, IPV6),
+    (LOAD_BYTE, 0, 0, 20), (EQUAL, 1, 0, _ICMPV6), (EQUAL, 0, 1, _HOP_BY_HOP),
+    (TAKE, 0, 0, 0xFFFF), (TAKE, 0, 0, 0),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Who answered."""
+
+    address: IPv6Address
+    mac: str
+
+
+class Icmp6Socket(PacketSocket):
+    """Asks on one link and receives the answers; non-blocking.
+
+    Raises `PermissionError` without CAP_NET_RAW, `LinkGone` when the link goes away.
+    """
+
+    def __init__(self, link: Link) -> None:
+        assert link.mac is not None
+        super().__init__(link, IPV6, _WANTED, groups=(_REPORTS,))
+        self._mac = bytes.fromhex(link.mac.replace(":", ""))
+        self._number = os.urandom(2)
+        self._body = os.urandom(8)
+
+    def echo(self, own: IPv6Address) -> int:
+        """Ask everybody on the link for an echo (RFC 4443, 4.1); answers come to `own`."""
+        return self.send([self._frame(own, ALL_NODES, bytes((ECHO_REQUEST, 0)), self._number + b"\0\1" + self._body)])
+
+    def query(self, own: IPv6Address) -> int:
+        """Ask everybody which groups they listen to (MLDv2, RFC 3810, 5.1); `own` must be link-local.
+
+        Version 2, for a query of version 1 would make listeners speak the old one for minutes.
+        """
+        body = struct.pack("!HH16sBBH", RESPONSE_MS, 0, bytes(16), 2, 125, 0)
+        return self.send([self._frame(own, ALL_NODES, bytes((QUERY, 0)), body, hops=1, before=_ALERT)])
+
+    def solicit(self, own: IPv6Address, wanted: Sequence[IPv6Address]) -> int:
+        """Ask who has each address (RFC 4861, 4.3); returns how many were asked before the queue was full."""
+        frames = []
+        for address in wanted:
+            group = IPv6Address(b"\xff\x02" + bytes(9) + b"\1\xff" + address.packed[13:])
+            body = bytes(4) + address.packed + bytes((1, 1)) + self._mac
+            frames.append(self._frame(own, group, bytes((SOLICIT, 0)), body, hops=255))
+        return self.send(frames)
+
+    def _frame(
+        self, own: IPv6Address, to: IPv6Address, kind: bytes, body: bytes, *, hops: int = 255, before: bytes = b""
+    ) -> bytes:
+        message = kind + bytes(2) + body
+        pseudo = own.packed + to.packed + struct.pack("!II", len(message), _ICMPV6)
+        message = kind + internet_checksum(pseudo + message).to_bytes(2, "big") + body
+        inside = _HOP_BY_HOP if before else _ICMPV6
+        head = struct.pack("!IHBB", 0x60000000, len(before) + len(message), inside, hops)
+        return b"\x33\x33" + to.packed[12:] + self._mac + b"\x86\xdd" + head + own.packed + to.packed + before + message
+
+    def answers(self, most: int = 4096) -> Iterator[Neighbour]:
+        """Who answered, at most so many; one may come several times."""
+        for frame in self.received(most, 256):
+            found = parse(frame, self._number + b"\0\1" + self._body)
+            if found is not None:
+                yield found
+
+
+def parse(frame: bytes, echoed: bytes) -> Neighbour | None:
+    """Whoever sent a reply to our echo, an advertisement or a listener report; None for anything else, or broken."""
+    if len(frame) < 62 or frame[12:14] != b"\x86\xdd" or frame[14] >> 4 != 6 or frame[6] & 1:
+        return None
+    kind, at, source = frame[20], 54, IPv6Address(frame[22:38])
+    if kind == _HOP_BY_HOP:
+        kind, at = frame[54], at + 8 + frame[55] * 8
+    if kind != _ICMPV6 or len(frame) < at + 8 or frame[at] not in _TYPES:
+        return None
+    if frame[at] == ECHO_REPLY and frame[at + 4 : at + 16] != echoed:
+        return None
+    if frame[at] == ADVERT:
+        if frame[21] != 255 or len(frame) < at + 24:
+            return None  # it came through a router (RFC 4861, 7.1.2)
+        source = IPv6Address(frame[at + 8 : at + 24])
+    if source.is_multicast or source.is_unspecified or source.is_loopback:
+        return None
+    return Neighbour(source, frame[6:12].hex(":"))

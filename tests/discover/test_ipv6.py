@@ -1,0 +1,105 @@
+"""A kernel with IPv6 is the device: it answers pings, listener queries and TCP by itself."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanner import engine, knowledge
+from scanner.config import Plan
+from scanner.knowledge import Knowledge
+from scanner.model import Report
+
+pytestmark = pytest.mark.root
+Build = Callable[[dict[str, str]], Any]
+
+MAC = "3c:ef:8c:00:00:07"
+LOCAL = "fe80::3eef:8cff:fe00:7%s0"
+UP = """
+for what in accept_dad disable_ipv6; do
+  for name in all s0 d0; do
+    f=/proc/sys/net/ipv6/conf/$name
+    if [ -d $f ]; then echo 0 > $f/$what; fi
+  done
+done
+for turn in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  if ip -6 -o address show scope link | grep -v tentative | grep -q fe80; then break; fi
+  sleep 0.1
+done
+"""
+SERVE = """
+import socket, sys
+server = socket.create_server(("::", 80), family=socket.AF_INET6, dualstack_ipv6=True)
+print("up", flush=True)
+while True:
+    line, _ = server.accept()
+    line.recv(4000)
+    line.sendall(b"HTTP/1.1 200 OK\\r\\nServer: test\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
+    line.close()
+"""
+
+
+@pytest.fixture(scope="module")
+def known() -> Knowledge:
+    return knowledge.load(())
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def scan(segment: Build, known: Knowledge, devices: dict[str, str], *words: str, **more: Any) -> Report:
+    made = segment(devices)
+    made.inside("ip", "link", "set", "d0", "address", MAC)
+    made.inside("sh", "-c", UP)
+    subprocess.run(["sh", "-c", UP], check=True)
+    made.start(SERVE)
+    time.sleep(0.5)
+    return engine.run(Plan(targets=words, rate=100_000.0, ports=(80,), timeout=1.0, **more), known)
+
+
+def note(report: Report) -> Any:
+    return next(m for m in report.coverage.methods if m.name == "ipv6")
+
+
+def test_a_device_that_arp_found_gets_its_further_addresses(segment: Build, known: Knowledge) -> None:
+    report = scan(segment, known, {"10.77.0.7": MAC, "10.77.0.8": "3c:ef:8c:00:00:08"}, "10.77.0.0/28")
+
+    assert {(d.recording.ip, d.recording.mac, d.recording.addresses) for d in report.devices} == {
+        ("10.77.0.7", MAC, (LOCAL,)), ("10.77.0.8", "3c:ef:8c:00:00:08", ())
+    }  # fmt: skip
+    assert (note(report).ran, note(report).hosts) == (True, 1)
+
+
+def test_who_speaks_ipv6_alone_is_asked_where_the_whole_link_is_meant(segment: Build, known: Knowledge) -> None:
+    report = scan(segment, known, {"10.77.0.8": "3c:ef:8c:00:00:08"}, "s0")
+    alone = next(d for d in report.devices if d.recording.mac == MAC)
+
+    assert alone.recording.ip == LOCAL
+    assert any(o.channel == "http.response" and not o.silent for o in alone.recording.observations)
+
+
+@pytest.mark.parametrize(
+    ("words", "more"), [(("10.77.0.0/28",), {}), (("10.77.0.0/16",), {"exclude": ("10.77.0.7",)})]
+)
+def test_who_may_be_none_of_the_targets_is_not_asked(
+    segment: Build, known: Knowledge, words: tuple[str, ...], more: dict[str, Any]
+) -> None:
+    report = scan(segment, known, {"10.77.0.8": "3c:ef:8c:00:00:08"}, *words, **more)
+
+    assert [d.recording.ip for d in report.devices] == ["10.77.0.8"]
+    assert "were not asked" in note(report).note
+
+
+def test_a_link_without_ipv6_is_told(segment: Build, known: Knowledge) -> None:
+    segment({"10.77.0.8": "3c:ef:8c:00:00:08"})
+    report = engine.run(Plan(targets=("10.77.0.0/28",), rate=20_000.0, ports=(80,), timeout=0.3), known)
+
+    assert note(report).ran is False
+    assert "no IPv6 address" in note(report).note
