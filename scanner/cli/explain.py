@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,10 +29,16 @@ if TYPE_CHECKING:
 @options.profile
 @options.rules
 @options.as_of
+@options.annotated
 def command(
-    key: str, files: tuple[Path, ...], profiles: tuple[str, ...], overlays: tuple[Path, ...], as_of: str | None
+    key: str,
+    files: tuple[Path, ...],
+    profiles: tuple[str, ...],
+    overlays: tuple[Path, ...],
+    as_of: str | None,
+    **given: Any,
 ) -> int:
-    """Tell one device's whole story: what was heard, what fits it, and which rules follow.
+    """Tell one device's whole story: what was heard, what fits it, which rules follow, and what would make it surer.
 
     KEY is an IP address, a MAC address in any spelling, or a recording's id.
 
@@ -40,10 +46,11 @@ def command(
     Examples:
       lanveto explain 192.0.2.42
       lanveto explain 3c-ef-8c-11-22-33 --profile us-federal-contractor
-      lanveto explain dah-0042 --from cases.yaml
+      lanveto explain dah-0042 --from cases.yaml --waivers waivers.yaml --join assets.csv
     """
     from scanner import assess, knowledge, recordings, state
     from scanner.errors import UsageProblem
+    from scanner.model import Scan
 
     day = options.day(as_of)
     pool: list[Recording] = []
@@ -60,7 +67,10 @@ def command(
         known = ", ".join(r.ip or r.mac or r.id for r in pool[:8]) + (", …" if len(pool) > 8 else "")
         raise UsageProblem(f"explain {key}: no device of that address, MAC or id; there are {known or 'none'}")
     rules = knowledge.load(overlays)
-    for device in assess.assess(hits, rules, profiles=profiles, as_of=day):
+    scan = Scan(id="explain", started=f"{day}T00:00:00Z", profiles=profiles, law_as_of=day.isoformat())
+    devices = assess.assess(hits, rules, profiles=profiles, as_of=day)
+    report = assess.report(scan, devices, assess.coverage(devices), rules)
+    for device in options.annotating(given, rules).added(report).devices:
         click.echo("\n".join(story(device, rules, profiles)))
     return 0
 
@@ -95,6 +105,8 @@ def story(device: Device, rules: Knowledge, profiles: Sequence[str]) -> Iterable
         value = getattr(identity, label)
         if value:
             yield f"  {label}: {one_line(value, 100)}"
+    for name, value in device.columns:
+        yield f"  your {one_line(name, 40)}: {one_line(value, 100)}"
     for note in identity.notes:
         yield from _wrapped(f"note: {one_line(note, 400)}")
     yield ""
@@ -116,6 +128,12 @@ def story(device: Device, rules: Knowledge, profiles: Sequence[str]) -> Iterable
         yield from _verdict(verdict)
     if device.verdicts and not profiles:
         yield "  No profile given: nothing is known to bind you (--profile; `lanveto rules list profiles`)."
+    better = list(surer(device))
+    if better:
+        yield ""
+        yield "What would make it surer"
+        for text in better:
+            yield from _wrapped(f"- {text}")
     yield ""
     yield "Everything heard"
     for seen in recording.observations:
@@ -141,8 +159,10 @@ def _match(match: Match, rules: Knowledge) -> Iterable[str]:
     shared = f", shared with {', '.join(match.shared_with)}" if match.shared_with else ""
     yield f"  {match.fingerprint} ({match.grade}{shared}; {match.family}) says {says}"
     for reading in match.readings:
-        where = f" port {reading.observation.port}" if reading.observation.port is not None else ""
-        yield f"    {reading.channel}{where}: {one_line(to_text(reading.value), 200)}"
+        seen = reading.observation
+        where = f" port {seen.port}" if seen.port is not None else ""
+        asked = f" after {one_line(seen.request, 60)}" if seen.request else ""
+        yield f"    {reading.channel}{where}{asked}: {one_line(to_text(reading.value), 200)}"
     for source in sources(match.fingerprint, rules)[:2]:
         yield f"    seen in: {source}"
 
@@ -156,12 +176,46 @@ def sources(fingerprint: str, rules: Knowledge) -> tuple[str, ...]:
 
 
 def _verdict(verdict: Verdict) -> Iterable[str]:
+    from scanner.values import one_line
+
     binds = {True: "binds you", False: "does not bind you", None: "not known whether it binds you"}[verdict.binds_you]
     yield f"  {verdict.action}: {verdict.title} [{verdict.policy}; {verdict.effect}; {binds}]"
     for step in verdict.path:
         yield from _wrapped(step, 4)
     yield from _wrapped(verdict.because, 4)
     yield f"    {verdict.citation or 'citation not verified'}" + (f"; {verdict.source}" if verdict.source else "")
+    if verdict.waiver is not None:
+        waiver, word = verdict.waiver, "waived until" if verdict.waived else "a waiver EXPIRED on"
+        yield from _wrapped(f"{word} {waiver.expires}: {one_line(waiver.reason, 300)} ({one_line(waiver.who, 100)})", 4)
+
+
+TELLING = ("http", "rtsp", "onvif", "tls")
+"""Families of evidence (`channels.family`) that most often name a maker and that any way of reaching it can hear."""
+
+
+def surer(device: Device) -> Iterable[str]:
+    """What could raise the level, for a person to do; nothing for a confirmed device without contradictions."""
+    from scanner import channels
+    from scanner.model import Level
+
+    identity, recording = device.identity, device.recording
+    if identity.conflicts:
+        yield "the evidence contradicts itself: read the label on the device, and what speaks against it above"
+    if identity.level is Level.CONFIRMED:
+        return
+    families = {match.family for match in identity.matches if match.manufacturer == identity.manufacturer}
+    heard = {channels.family(seen.channel) for seen in recording.observations if not seen.silent}
+    if recording.mac is None:
+        yield "no MAC address is known: scan from the same network segment, or import the switch's or router's table"
+    if identity.level is not Level.UNKNOWN and len(families) == 1:
+        yield f"only one kind of evidence ({', '.join(families)}) names the maker: a second one would confirm it"
+    missing = [name for name in TELLING if name not in heard]
+    if missing:
+        yield f"nothing was heard by {', '.join(missing)}: is it filtered on the way, or on another port (--ports)?"
+    silent = [seen for seen in recording.observations if seen.silent]
+    if silent:
+        yield f"{len(silent)} question(s) stayed unanswered: scan again at another time"
+    yield "read the label, ask the seller; once you know what it is, its recording makes a rule (docs/writing-rules.md)"
 
 
 def _wrapped(text: str, indent: int = 2) -> list[str]:

@@ -22,6 +22,7 @@ from scanner.cli import keeping, options
 @options.output
 @options.fail_on
 @options.annotated
+@options.operator
 @options.bundle
 @keeping.keep
 def command(

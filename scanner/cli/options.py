@@ -112,9 +112,8 @@ READ_FILE = click.Path(dir_okay=False, readable=False, path_type=Path)
 
 
 def annotated(command: F) -> F:
-    """What an organisation adds to a report: `--waivers`, `--join`, `--operator`."""
+    """What an organisation adds to devices: `--waivers`, `--join`."""
     for option in (
-        click.option("--operator", metavar="NAME", help="Who runs this, as reports name them (default: the account)."),
         click.option("--join", "assets", type=READ_FILE, multiple=True, metavar="FILE",
                      help="Your own columns (owner, place) for devices, a CSV file with `mac` or `ip` (repeatable)."),
         click.option("--waivers", type=READ_FILE, multiple=True, metavar="FILE",
@@ -122,6 +121,13 @@ def annotated(command: F) -> F:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def operator(command: F) -> F:
+    """`--operator NAME`."""
+    return click.option(
+        "--operator", metavar="NAME", help="Who runs this, as reports name them (default: the account)."
+    )(command)
 
 
 def bundle(command: F) -> F:
@@ -185,7 +191,7 @@ def annotating(given: Mapping[str, Any], known: Knowledge) -> Annotations:
         tables = [assets.load(path) for path in given["assets"]]
         for problem in (problem for table in tables for problem in table.problems):
             complain(problem)
-    return Annotations(read, tuple(tables), given["operator"] or _account())
+    return Annotations(read, tuple(tables), given.get("operator") or _account())
 
 
 def _account() -> str | None:

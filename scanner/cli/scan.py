@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 @options.rules
 @options.as_of
 @options.annotated
+@options.operator
 @options.bundle
 @keeping.keep
 def command(targets: tuple[str, ...], **given: Any) -> int:

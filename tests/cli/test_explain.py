@@ -49,3 +49,35 @@ def test_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     path.write_text("- {id: x, mac: '3c:ef:8c:11:22:33'}\n")
     assert main.run(["explain", "x", "--from", str(path)]) == 0
     assert "dahua" in capsys.readouterr().out
+
+
+def test_waivers_and_own_columns_belong_to_the_story(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "w.yaml").write_text(
+        "waivers:\n"
+        "  - {device: 192.0.2.42, policy: us-889-a1b, reason: moves in May, who: CISO, expires: 9999-01-01}\n"
+        "  - {device: 192.0.2.42, policy: all, reason: long ago, who: CISO, expires: 2020-01-01}\n"
+    )
+    (tmp_path / "a.csv").write_text("mac,owner\n3c:ef:8c:11:22:33,Ada\n")
+    words = ["explain", "192.0.2.42", "--profile", "us-federal-contractor"]
+    assert main.run([*words, "--waivers", str(tmp_path / "w.yaml"), "--join", str(tmp_path / "a.csv")]) == 0
+    text = capsys.readouterr().out
+    assert "your owner: Ada" in text
+    assert "waived until 9999-01-01: moves in May (CISO)" in text
+    assert "a waiver EXPIRED on 2020-01-01: long ago (CISO)" in text
+
+
+def test_what_would_make_it_surer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "cases.yaml"
+    path.write_text(
+        "- {id: prefix, mac: '3c:ef:8c:11:22:33'}\n"
+        "- id: nobody\n  ip: 192.0.2.9\n  observations:\n"
+        "    - {channel: tcp.open, value: '80'}\n    - {channel: sadp.response, value: '', silent: true}\n"
+    )
+    assert main.run(["explain", "prefix", "--from", str(path)]) == 0
+    assert "only one kind of evidence (oui) names the maker" in " ".join(capsys.readouterr().out.split())
+    assert main.run(["explain", "nobody", "--from", str(path)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    for part in ("no MAC address is known", "nothing was heard by http", "1 question(s) stayed unanswered", "read the label"):
+        assert part in told
+    assert main.run(["explain", "dev-1"]) == 0
+    assert "What would make it surer" not in capsys.readouterr().out
