@@ -17,6 +17,7 @@ from importlib import import_module
 import click
 
 import scanner
+from scanner import errors
 from scanner.errors import LanvetoError
 from scanner.values import one_line
 
@@ -112,9 +113,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        return _say(shown.getvalue(), EXIT_USAGE)
+        return _say(errors.coded(shown.getvalue().rstrip("\n"), errors.UsageProblem.code), EXIT_USAGE)
     except LanvetoError as error:
-        return _say(f"lanveto: {error}", error.exit_code)
+        return _say(errors.coded(f"lanveto: {error}", error.code), error.exit_code)
     except KeyboardInterrupt:
         return _say("lanveto: interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
@@ -122,17 +123,18 @@ def run(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except MemoryError:
-        return _say("lanveto: out of memory; split the input into smaller files", EXIT_INTERNAL)
+        text = "lanveto: out of memory; split the input into smaller files"
+        return _say(errors.coded(text, errors.INTERNAL), EXIT_INTERNAL)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        return _say(f"lanveto: {error.strerror or error}{where}", EXIT_USAGE)
+        return _say(errors.coded(f"lanveto: {error.strerror or error}{where}", errors.SYSTEM), EXIT_USAGE)
     except Exception as error:
         if os.environ.get("LANVETO_DEBUG"):
             raise
         place = _place(error)
         return _say(
             f"lanveto: internal error: {type(error).__name__}: {error} ({place}). Please report it; "
-            "LANVETO_DEBUG=1 shows more.",
+            f"LANVETO_DEBUG=1 shows more. [{errors.INTERNAL}]",
             EXIT_INTERNAL,
         )
 

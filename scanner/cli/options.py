@@ -171,7 +171,8 @@ class Annotations:
         from scanner import assets
         from scanner.judge import waivers
 
-        report = replace(report, scan=replace(report.scan, operator=self.operator))
+        who = self.operator or report.scan.operator or _account()
+        report = replace(report, scan=replace(report.scan, operator=who))
         for table in self.assets:
             report = assets.join(report, table)
         return waivers.apply(report, self.waivers)
@@ -191,7 +192,7 @@ def annotating(given: Mapping[str, Any], known: Knowledge) -> Annotations:
         tables = [assets.load(path) for path in given["assets"]]
         for problem in (problem for table in tables for problem in table.problems):
             complain(problem)
-    return Annotations(read, tuple(tables), given.get("operator") or _account())
+    return Annotations(read, tuple(tables), given.get("operator"))
 
 
 def _account() -> str | None:

@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from scanner import documents
-from scanner.errors import InputProblem
+from scanner.errors import InputProblem, RulesProblem
 from scanner.knowledge.loader import Place, convert
 from scanner.knowledge.names import did_you_mean
 from scanner.model import Action, Device, Report, Verdict, Waiver, WaiverUse
@@ -46,8 +46,13 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def load(paths: Iterable[Path], knowledge: Knowledge) -> tuple[Waiver, ...]:
     """All waivers of these files, in order. Raises `InputProblem` naming file, entry, key and reason."""
     found: dict[tuple[str, str], Waiver] = {}
+    known = frozenset(knowledge.policies)
     for path in paths:
-        for waiver in _read(path, knowledge):
+        try:
+            read = list(_read(path, known))
+        except RulesProblem as problem:  # the reader of rules is strict in the same way; a waiver is no rule
+            raise InputProblem(str(problem)) from problem
+        for waiver in read:
             key = (waiver.device, waiver.policy)
             if key in found:
                 raise InputProblem(
@@ -95,13 +100,13 @@ def _marked(verdict: Verdict, waivers: Sequence[Waiver]) -> Verdict:
     return replace(verdict, waiver=min(fitting, key=lambda w: (w.expired, w.policy == ALL)))
 
 
-def _read(path: Path, knowledge: Knowledge) -> Iterable[Waiver]:
+def _read(path: Path, known: frozenset[str]) -> Iterable[Waiver]:
     name = file_name(path)
     document = _document(path, name)
     if not isinstance(document, dict):
         raise InputProblem(f"{name}: holds no mapping with 'waivers'")
     for number, raw in enumerate(convert(document, _File, Place(name)).waivers, 1):
-        yield _waiver(raw, Place(name, _label(raw, number)), knowledge)
+        yield _waiver(raw, Place(name, _label(raw, number)), known)
 
 
 def _label(raw: object, number: int) -> str:
@@ -109,15 +114,15 @@ def _label(raw: object, number: int) -> str:
     return f"{number} ({device})" if isinstance(device, str) else str(number)
 
 
-def _waiver(raw: object, place: Place, knowledge: Knowledge) -> Waiver:
+def _waiver(raw: object, place: Place, known: frozenset[str]) -> Waiver:
     if isinstance(raw, dict) and isinstance(raw.get("device"), int):
         raise place.problem("device", "is read as a number: put it in quotes")
     entry = convert(raw, _Entry, place)
     device = normal_mac(entry.device) or _address(entry.device)
     if device is None:
         raise place.problem("device", f"{entry.device!r} is neither a MAC nor an IP address")
-    if entry.policy != ALL and entry.policy not in knowledge.policies:
-        near = did_you_mean(entry.policy, knowledge.policies)
+    if entry.policy != ALL and entry.policy not in known:
+        near = did_you_mean(entry.policy, sorted(known))
         raise place.problem("policy", f"{entry.policy!r} is no measure{near}; see `lanveto rules list policies`")
     for key in ("reason", "who"):
         if not getattr(entry, key).strip():

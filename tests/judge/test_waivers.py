@@ -119,6 +119,7 @@ def test_a_broken_file_is_named_with_entry_key_and_reason(
     with pytest.raises(InputProblem) as problem:
         waivers.load([path], known)
     assert said in str(problem.value)
+    assert problem.value.code == "E-INPUT"
     assert str(problem.value).startswith(str(path))
 
 
