@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from scanner.identify import identify
 from scanner.judge import judge
 from scanner.knowledge import Knowledge
-from scanner.model import Coverage, Device, Identity, Level, Measure, Method, Place, Recording, Report, Scan
+from scanner.model import Coverage, Device, Identity, Level, Measure, Method, Place, Recording, Report, Scan, Verdict
 from scanner.values import normal_mac
 
 STALE_DAYS = 180
@@ -50,10 +50,19 @@ def key(recording: Recording) -> str:
     return recording.id
 
 
-def device(recording: Recording, knowledge: Knowledge, law: Law) -> Device:
-    """One recording, identified and judged."""
+Judged = dict[tuple[str | None, str | None, str | None, Level], tuple[Verdict, ...]]
+"""Verdicts by maker, brand, kind and level: nothing else of an identity decides them."""
+
+
+def device(recording: Recording, knowledge: Knowledge, law: Law, judged: Judged | None = None) -> Device:
+    """One recording, identified and judged. `judged` remembers verdicts from one device of a report to the next."""
     identity = identify(recording, knowledge)
-    verdicts = judge(identity, knowledge, profiles=law.profiles, as_of=law.as_of)
+    known = (identity.manufacturer, identity.brand, identity.kind, identity.level)
+    verdicts = judged.get(known) if judged is not None else None
+    if verdicts is None:
+        verdicts = judge(identity, knowledge, profiles=law.profiles, as_of=law.as_of)
+        if judged is not None:
+            judged[known] = verdicts
     where = shown_place(recording.place) if recording.place is not None else ""
     columns = (("place", where),) if where else ()
     return Device(key=key(recording), recording=recording, identity=identity, verdicts=verdicts, columns=columns)
@@ -74,7 +83,8 @@ def assess(
 ) -> tuple[Device, ...]:
     """All recordings, identified and judged, in input order."""
     law = Law(tuple(profiles), as_of)
-    return unique(device(recording, knowledge, law) for recording in recordings)
+    judged: Judged = {}
+    return unique(device(recording, knowledge, law, judged) for recording in recordings)
 
 
 def unique(devices: Iterable[Device]) -> tuple[Device, ...]:

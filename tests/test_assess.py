@@ -84,3 +84,12 @@ def test_a_clock_that_went_back_is_said() -> None:
     assert assess.CLOCK_WENT_BACK in assess.report(scan, (), assess.coverage(()), known).coverage.warnings
     fine = replace(scan, finished="2026-11-24T02:00:01Z")
     assert assess.report(fine, (), assess.coverage(()), known).coverage.warnings == ()
+
+
+def test_verdicts_that_are_remembered_are_those_of_each_device(corpus: tuple[Recording, ...], today: datetime.date) -> None:
+    known = knowledge.load()
+    law = assess.Law(("us-federal-contractor",), today)
+    some = corpus[::9]
+
+    together = assess.assess(some, known, profiles=law.profiles, as_of=law.as_of)
+    assert [d.verdicts for d in together] == [assess.device(recording, known, law).verdicts for recording in some]
