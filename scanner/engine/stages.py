@@ -44,6 +44,8 @@ WATCH = 0.3
 NEW_NEIGHBOURS = 150.0
 """New hosts a second on a link whose neighbour table is full and cannot be written."""
 
+PREPARE_AFTER = 0.1
+"""Seconds after which the rules are read: the first questions go out before."""
 AGAIN_SECONDS = 2.0
 """Between the last question to a host that answered none and the second look at it."""
 
@@ -138,7 +140,7 @@ class Stages:
         writer = table.Writer(state.folder())
         watch = asyncio.create_task(self._watch(), name="scan-watch")
         telling = asyncio.create_task(self.harvest.run(lambda: self._answers_until), name="scan-tell")
-        self._ready = asyncio.create_task(asyncio.to_thread(self.harvest.prepare), name="scan-prepare")
+        self._ready = asyncio.create_task(self._prepare(), name="scan-prepare")
         try:
             self._recover()
             await self._go_on()
@@ -156,6 +158,10 @@ class Stages:
             await asyncio.wait({watch, telling, self._ready})
             with contextlib.suppress(OSError):
                 writer.undo()
+
+    async def _prepare(self) -> None:
+        await asyncio.sleep(PREPARE_AFTER)
+        await asyncio.to_thread(self.harvest.prepare)
 
     def close(self, *, complete: bool) -> None:
         """Tell every device that is left, and close the scan's record."""
