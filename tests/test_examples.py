@@ -68,6 +68,7 @@ def test_a_nightly_scan(root: Path, tmp_path: Path) -> None:
     (page,) = (tmp_path / "r").glob("*.html")
     assert "Nothing answered" in page.read_text(encoding="utf-8")
     assert page.stat().st_mode & 0o077 == 0
+    assert main.run(["verify", str(page.with_suffix(".zip"))]) == 0
     assert "name the networks" in _run("sh", script, folder=tmp_path).stderr
 
 

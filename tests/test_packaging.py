@@ -65,6 +65,7 @@ def test_the_wheel_brings_its_data_and_nothing_else(built: Path, tmp_path: Path)
         names = archive.namelist()
     assert {name.split("/")[0] for name in names} == {"scanner", next(n for n in names if "dist-info" in n).split("/")[0]}
     assert "scanner/data/oui/registry.bin" in names
+    assert {f"scanner/report/templates/{n}" for n in ("report.html", "inquiry.html", "style.css", "script.js")} <= set(names)
     assert any(name.startswith("scanner/data/rules/fingerprints/") for name in names)
     assert "scanner/data/parsed-rules.bin" in names
     python = _environment(tmp_path / "venv", str(wheel))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from scanner.model import Device, Report, Verdict
 from scanner.report import view
@@ -32,7 +33,13 @@ _FORMULA = re.compile(r"[\s']*[=+\-@\uff0b\uff0d\uff1d\uff20|%]")
 
 def cell(text: object) -> str:
     """One value, safe in a spreadsheet and on a terminal: on one line, never a formula."""
-    shown = one_line("" if text is None else str(text), MAX_CELL)
+    return _cell("" if text is None else str(text))
+
+
+@lru_cache(maxsize=16_384)
+def _cell(text: str) -> str:
+    """Kept for a while: reports say the same of many devices."""
+    shown = one_line(text, MAX_CELL)
     return "'" + shown if _FORMULA.match(shown) else shown
 
 

@@ -6,9 +6,10 @@ import io
 from collections.abc import Iterable, Sequence
 
 from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
+from openpyxl.cell import Cell, WriteOnlyCell
 from openpyxl.styles import Alignment, Font
 from openpyxl.utils import get_column_letter
+from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
 from scanner.model import Report
 from scanner.report import cells, view
@@ -76,18 +77,17 @@ def _sheet(book: Workbook, title: str, headers: Sequence[str], rows: Iterable[Se
     sheet.append(head)
     count = 1
     for row in rows:
-        line = []
-        for value in row:
-            made = WriteOnlyCell(sheet)
-            made.value = cells.cell(value)
-            made.data_type = "s"
-            if title == "Answer":
-                made.alignment = wrapped
-            line.append(made)
-        sheet.append(line)
+        line = [cells.cell(value) for value in row]
+        sheet.append([_wrapped(sheet, text, wrapped) for text in line] if title == "Answer" else line)
         count += 1
     if count > 1:
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(headers))}{count}"
+
+
+def _wrapped(sheet: WriteOnlyWorksheet, text: str, alignment: Alignment) -> Cell:
+    made = WriteOnlyCell(sheet)
+    made.value, made.alignment = text, alignment
+    return made
 
 
 FORMAT = Xlsx()
