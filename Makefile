@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := python3-venv iproute2 nftables util-linux mosquitto nmap tcpdump procps git postgresql systemd \
-  dnsmasq-base udhcpc snmpd snmp masscan arp-scan chromium poppler-utils
+  dnsmasq-base udhcpc snmpd snmp arp-scan chromium poppler-utils
 
 .PHONY: demo test check lint types rules unit debian clean bench
 
