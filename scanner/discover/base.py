@@ -131,6 +131,8 @@ class Scene:
     """Enters a reason why the scan is not complete."""
     halted: Callable[[Entry], str | None]
     """Why a host must not be spoken to any more, or None."""
+    hints: Callable[[Entry], frozenset[str]]
+    """The makers that something a host said points to."""
     unable: Callable[[str, str], None]
     """Enters a part of a way that could not be done, under a name of its own, and why."""
     expect: Callable[[float], None]
@@ -180,6 +182,9 @@ class Way:
         Raises `Unable`; a `LinkGone` or another `OSError` ends this search and leaves the scan incomplete.
         """
         return None
+
+    async def finish(self, entries: Sequence[Entry], scene: Scene) -> None:
+        """What is asked last, of hosts whose maker is still open after everything else."""
 
     async def survey(self, entries: Sequence[Entry], scene: Scene) -> None:
         """Look more closely at hosts that were found, before they are asked by TCP."""

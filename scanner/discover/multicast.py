@@ -111,11 +111,27 @@ class Multicast(Way):
         for entry in entries:
             if scene.halted(entry) is None:
                 known = {seen.channel for seen in entry.observations}
-                shared = entry.link is not None and bool(scene.asked)
-                when = {Alone.FIRST} if shared else {Alone.FIRST, Alone.AWAY}
-                alone = [q for q in questions(self._speakers) if q.channel not in known and q.alone in when]
+                when = {Alone.FIRST} if _reached(entry, scene) else {Alone.FIRST, Alone.AWAY}
+                wanted = questions(self._speakers, scene.hints(entry))
+                alone = [q for q in wanted if q.channel not in known and q.alone in when]
                 entry.asked = await self._datagrams.ask_host(entry.address, alone)
                 sent = sent or bool(entry.asked)
+        if sent:
+            await asyncio.sleep(ANSWERS)
+
+    async def finish(self, entries: Sequence[Entry], scene: Scene) -> None:
+        """The last questions, and those of makers to which an answer over TCP pointed."""
+        assert self._datagrams is not None
+        sent = False
+        for entry in entries:
+            if scene.halted(entry) is None and entry.stopped is None:
+                known = {seen.channel for seen in entry.observations} | {q.channel for q in entry.asked}
+                when = {Alone.LAST} if _reached(entry, scene) else {Alone.LAST, Alone.AWAY}
+                wanted = questions(self._speakers, scene.hints(entry))
+                alone = [q for q in wanted if q.channel not in known and q.alone in when]
+                asked = await self._datagrams.ask_host(entry.address, alone)
+                entry.asked = [*entry.asked, *asked]
+                sent = sent or bool(asked)
         if sent:
             await asyncio.sleep(ANSWERS)
 
@@ -130,6 +146,11 @@ class Multicast(Way):
                 f"{self._datagrams.lost} answers to discovery questions were lost for lack of room: devices may have "
                 "been missed; scan more slowly, or in parts"
             )
+
+
+def _reached(entry: Entry, scene: Scene) -> bool:
+    """Whether a question to everybody has reached this host."""
+    return entry.link is not None and bool(scene.asked)
 
 
 def _destination(question: Question) -> str:

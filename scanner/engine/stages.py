@@ -26,8 +26,9 @@ from scanner.engine import ways
 from scanner.engine.asking import Asker
 from scanner.engine.checkpoint import FORMAT, Beginning, Past, Portion, Record, Silent, plan_fields, terrain
 from scanner.engine.harvest import SEVERAL, Harvest, Tell
+from scanner.identify import identify, suspects
 from scanner.knowledge import Knowledge
-from scanner.model import Method
+from scanner.model import Level, Method
 from scanner.net import interfaces
 from scanner.net import neighbour_table as table
 from scanner.net.datagrams import Heard
@@ -36,7 +37,7 @@ from scanner.net.ledger import Ledger, now
 from scanner.net.pace import Pace
 from scanner.net.raw import LinkGone
 from scanner.net.streams import Streams
-from scanner.protocols import protocols
+from scanner.protocols import protocols, read_all
 from scanner.targets import Span, merge
 
 WATCH = 0.3
@@ -114,7 +115,7 @@ class Stages:
         self.scene = Scene(
             plan=plan, topology=self.topology, ledger=self.ledger, protocols=self._protocols, book=self.book,
             links=ways.links(self.segments), heard=self._heard, tick=self._searching, warn=self.warn, fail=self.fail,
-            halted=self._halted, expect=self._expect, unable=self._unable, stack=AsyncExitStack(),
+            halted=self._halted, expect=self._expect, unable=self._unable, hints=self._hints, stack=AsyncExitStack(),
         )  # fmt: skip
         self.harvest = Harvest(
             plan, knowledge, self.book, self.ledger, self.scene.asked, tell=tell, keep=keep
@@ -341,6 +342,13 @@ class Stages:
                 await way.survey(entries, self.scene)
             await self._ask_all(entries)
 
+    def _open(self, entry: Entry) -> bool:
+        """Whether its maker is not certain yet."""
+        return identify(entry.recording(), self.knowledge).level is not Level.CONFIRMED
+
+    def _hints(self, entry: Entry) -> frozenset[str]:
+        return suspects(read_all(entry.recording()), self.knowledge)
+
     async def _second_look(self) -> None:
         """Hosts that are there and answered no question are asked the most telling ones once more, later."""
         again = [e for e in self.book.entries() if e.done and not (e.foreign or e.answered or e.closed)]
@@ -367,6 +375,9 @@ class Stages:
                 if self.book.sole(entry):  # an address that two claim is asked once
                     async with self._lanes.of(entry):
                         await asker.ask(entry, again=again)
+                        if not again and self._open(entry):
+                            for way in self._ways:
+                                await way.finish([entry], self.scene)
                 entry.done = True
                 done += 1
                 self._tick("asking again who was silent" if again else "asking devices", total, done)

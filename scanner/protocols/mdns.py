@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from scanner.model import Observation, Recording, Transport
-from scanner.protocols.base import Field, Protocol, Reply, Service
+from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service
 from scanner.protocols.fields import bounded, bytes_of, raw_answers, stated_mac, text_of
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 PORT = 5353
 GROUP = "224.0.0.251"
+
+SERVICES = ("_axis-video._tcp", "_psia._tcp", "_cgi._tcp", "_rtsp._tcp", "_workstation._tcp", "_http._tcp")
+"""Service types whose instances tell makers, most telling first."""
 
 _MAX_RECORDS = 200
 _PTR, _TXT, _SRV, _A, _AAAA = 12, 16, 33, 1, 28
@@ -25,7 +29,7 @@ _SERVICE = re.compile(r"(?<![\w-])_[\w-]{1,32}\._(?:tcp|udp)(?:\.local)?\.?", re
 
 
 class Mdns(Protocol):
-    """Reads answers and announcements."""
+    """Asks for services, reads answers and announcements, and answers as recorded."""
 
     name = "mdns"
     tier = 1
@@ -43,6 +47,18 @@ class Mdns(Protocol):
             return bounded(_macs(_message(bytes_of(observation))))
         return bounded(_macs(_text(text_of(observation))))
 
+    def questions(self, hints: frozenset[str] = frozenset()) -> Sequence[Question]:
+        """Which services there are, and the telling ones by name: pointers only, answered to the port that asks
+        (RFC 6762, 5.1); answers to the group are heard as well.
+        """
+        return [
+            Question("mdns.response", request, payload, PORT, groups=(GROUP,), alone=alone, join=(GROUP,))
+            for request, payload, alone in (
+                ("PTR _services._dns-sd._udp", question("_services._dns-sd._udp"), Alone.NEVER),
+                ("PTR of services", question("_services._dns-sd._udp", *SERVICES), Alone.AWAY),
+            )
+        ]
+
     def recognise(self, data: bytes) -> str | None:
         """`mdns.response` for a DNS answer with names that end in `local`; questions are none."""
         answer = len(data) > 12 and data[2] & 0xF8 == 0x80 and data[6:8] != b"\0\0"
@@ -59,6 +75,23 @@ class Mdns(Protocol):
             return None
         found = [data for data in raw_answers(device, "mdns.response") if self.recognise(data)]
         return Reply(request[:2] + found[0][2:], more=tuple(found[1:8])) if found else None
+
+    def violation(self, request: bytes, service: Service) -> str | None:
+        """Everything but a question: updates change what others say (other devices' answers are none of ours)."""
+        if len(request) < 12:
+            return f"mDNS: {request[:40]!r} is no question"
+        asks = not request[2] & 0x78 and request[4:6] != b"\0\0" and request[8:10] == b"\0\0"
+        return None if request[2] & 0x80 or asks else "mDNS: only questions may be sent"
+
+
+def question(*services: str) -> bytes:
+    """One message that asks for the instances of these services, answers to be sent to the asker alone."""
+    body = b"".join(
+        b"".join(bytes((len(label),)) + label.encode() for label in (*service.split("."), "local"))
+        + b"\0" + struct.pack("!HH", _PTR, 0x8001)
+        for service in services
+    )  # fmt: skip
+    return struct.pack("!6H", 0, 0, len(services), 0, 0, 0) + body
 
 
 def _macs(fields: Iterable[Field], *, only_macs: bool = False) -> Iterator[Field]:

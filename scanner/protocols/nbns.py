@@ -7,17 +7,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from scanner.model import Observation, Recording, Transport
-from scanner.protocols.base import Field, Protocol, Reply, Service
+from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service
 from scanner.protocols.fields import bounded, bytes_of, packed_mac, raw_answers, stated_mac, text_of
 
 PORT = 137
 
+_NODE_STATUS = bytes.fromhex("80f000100001000000000000" "20" "434b" + "41" * 30 + "00" "00210001")
+"""The question of RFC 1002, 4.2.17, for every name ("*")."""
 _LINE = re.compile(r"^\s{0,16}([^\s<>=:][^<>=:]{0,14}?)\s{0,16}<[0-9a-f]{2}>", re.I)
 _MAC = re.compile(r"mac[ _]?(?:address)?\s{0,8}[=:]\s{0,8}([0-9a-f]{2}(?:[:-][0-9a-f]{2}){5})", re.I)
 
 
 class Nbns(Protocol):
-    """Reads node status answers."""
+    """Asks single hosts last, reads node status answers, and answers as recorded."""
 
     name = "nbns"
     tier = 1
@@ -32,6 +34,10 @@ class Nbns(Protocol):
             return bounded(_status(bytes_of(observation)))
         return bounded(_listing(text_of(observation)))
 
+    def questions(self, hints: frozenset[str] = frozenset()) -> Sequence[Question]:
+        """Only to hosts whose maker is still open when all else was asked: there is no asking everybody."""
+        return [Question("nbns.response", "node status", _NODE_STATUS, PORT, alone=Alone.LAST)]
+
     def recognise(self, data: bytes) -> str | None:
         """`nbns.response` for a node status answer."""
         return "nbns.response" if _answer(data) is not None else None
@@ -45,6 +51,12 @@ class Nbns(Protocol):
         """The recorded answer with the question's id."""
         found = [data for data in raw_answers(device, "nbns.response") if self.recognise(data)]
         return Reply(request[:2] + found[0][2:]) if found and len(request) >= 50 and not request[2] & 0x80 else None
+
+    def violation(self, request: bytes, service: Service) -> str | None:
+        """Everything but a node status request: names are registered and released on this port too."""
+        if self.recognise(request) or (len(request) == len(_NODE_STATUS) and request[2:] == _NODE_STATUS[2:]):
+            return None
+        return f"NBNS: {request[:40]!r} is no node status request"
 
 
 def _status(data: bytes) -> Iterator[Field]:

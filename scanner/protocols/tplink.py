@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from scanner.model import Observation, Recording, Transport
-from scanner.protocols.base import Field, Protocol, Reply, Service, observed
+from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service, observed
 from scanner.protocols.fields import (
     bounded,
     bytes_of,
@@ -26,9 +26,12 @@ from scanner.protocols.fields import (
 )
 
 PORT = 20002
+SECOND_PORT = 20004
 OLD_PORT = 9999
 
 _KEY = 171
+_SEARCH = bytes.fromhex("020000010000000000000000463cb5d3")
+_OLD_SEARCH = b'{"system":{"get_sysinfo":{}}}'
 _PATHS = ("result.", "system.get_sysinfo.", "system.", "get_sysinfo.")
 _MASKED = (
     "owner", "device_id", "deviceId", "hwId", "oemId", "fwId", "alias", "device_name", "nickname", "dev_name_user",
@@ -38,12 +41,12 @@ _HIDDEN = frozenset(name.lower() for name in _MASKED)
 
 
 class TpLink(Protocol):
-    """Reads answers of both searches, also already decoded ones."""
+    """Asks everybody on a link, reads answers of both searches, also already decoded ones, and answers."""
 
     name = "tplink"
     tier = 1
     transport = Transport.UDP
-    ports: ClassVar[tuple[int, ...]] = (PORT, OLD_PORT)
+    ports: ClassVar[tuple[int, ...]] = (PORT, SECOND_PORT, OLD_PORT)
     channels: ClassVar[tuple[str, ...]] = ("tplink.discovery", "discovery.tplink", "tplink.mac")
     order = 43
 
@@ -62,6 +65,16 @@ class TpLink(Protocol):
         if observation.value.startswith("hex:") and not _plain(bytes_of(observation)):
             return remask(observation, _mask_encoded)
         return remask(observation, lambda text: mask_json(text, _MASKED))
+
+    def questions(self, hints: frozenset[str] = frozenset()) -> Sequence[Question]:
+        """Both searches; a host that they did not reach is asked alone where something points to this maker."""
+        alone = Alone.AWAY if "tp-link" in hints else Alone.NEVER
+        old = encode(_OLD_SEARCH)
+        asked = ((PORT, "search", _SEARCH), (SECOND_PORT, "search", _SEARCH), (OLD_PORT, "sysinfo", old))
+        return [
+            Question("tplink.discovery", request, payload, port, broadcast=True, alone=alone)
+            for port, request, payload in asked
+        ]
 
     def recognise(self, data: bytes) -> str | None:
         """`tplink.discovery` for an answer of either search."""
@@ -83,6 +96,8 @@ class TpLink(Protocol):
         old = service.port == OLD_PORT
         if old != (request[:1] == b"\xd0"):
             return None
+        if self.recognise(request) or self.violation(request, service):
+            return None
         for seen in observed(device, "tplink.discovery", "discovery.tplink"):
             data = bytes_of(seen)
             if _old(seen) == old:
@@ -93,6 +108,16 @@ class TpLink(Protocol):
         fields: object = recorded(device, self, "tplink.")
         document = {"system": {"get_sysinfo": fields}} if old else {"error_code": 0, "result": fields}
         return Reply(_framed(json.dumps(document, separators=(",", ":")).encode(), old=old)) if fields else None
+
+    def violation(self, request: bytes, service: Service) -> str | None:
+        """Everything but the two searches: the same ports switch, set and bind devices."""
+        if _is_search(request) or self.recognise(request):
+            return None
+        return f"TP-Link: {request[:40]!r} is no search"
+
+
+def _is_search(request: bytes) -> bool:
+    return request == _SEARCH or decode(request[:512]).replace(b" ", b"") == _OLD_SEARCH
 
 
 def encode(text: bytes) -> bytes:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from scanner.model import Observation, Recording, Transport
-from scanner.protocols.base import Field, Protocol, Reply, Service, observed
+from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service, observed
 from scanner.protocols.fields import bounded, headers, lines, loose, named, raw_answers, stated_mac, text_of
 
 PORT = 1900
 GROUP = "239.255.255.250"
+ROOT = "upnp:rootdevice"
 
 _NOISE = frozenset(
     {"mimetype", "width", "height", "depth", "url", "major", "minor", "scpdurl", "controlurl", "eventsuburl"}
@@ -25,7 +26,7 @@ _UDN_MAC = re.compile(
 
 
 class Upnp(Protocol):
-    """Reads SSDP answers and announcements, and device descriptions."""
+    """Asks for root devices, reads SSDP answers and announcements, and device descriptions."""
 
     name = "upnp"
     tier = 1
@@ -44,6 +45,13 @@ class Upnp(Protocol):
             return bounded(_description(text))
         return bounded(_macs(text))
 
+    def questions(self, hints: frozenset[str] = frozenset()) -> Sequence[Question]:
+        """Root devices only: asked for everything, a gateway answers once for every service it has."""
+        payload = (
+            f'M-SEARCH * HTTP/1.1\r\nHOST: {GROUP}:{PORT}\r\nMAN: "ssdp:discover"\r\nMX: 1\r\nST: {ROOT}\r\n\r\n'
+        ).encode()
+        return [Question("upnp.ssdp", f"M-SEARCH {ROOT}", payload, PORT, groups=(GROUP,), alone=Alone.AWAY, ttl=2)]
+
     def recognise(self, data: bytes) -> str | None:
         """`upnp.ssdp` for an answer or announcement; searches are none."""
         head = data[:2048].upper()
@@ -61,7 +69,7 @@ class Upnp(Protocol):
         if not request.upper().startswith(b"M-SEARCH "):
             return None
         for data in raw_answers(device, "upnp.ssdp"):
-            whole = data if self.recognise(data) else b"HTTP/1.1 200 OK\r\n" + data.strip() + b"\r\n\r\n"
+            whole = data if self.recognise(data) else _whole(data)
             target = head.get("st", "ssdp:all").encode()
             if target in {b"ssdp:all", b"upnp:rootdevice"} or target in whole:
                 return Reply(whole)
@@ -72,6 +80,13 @@ class Upnp(Protocol):
         if request.upper().startswith(b"M-SEARCH ") or self.recognise(request):
             return None
         return f"SSDP: {request[:40]!r} is no search"
+
+
+def _whole(piece: bytes) -> bytes:
+    """An answer around pieces of one; without a target or an identifier it would be none."""
+    head = b"HTTP/1.1 200 OK\r\n" + piece.strip() + b"\r\n"
+    told = re.search(rb"(?i)\n(?:st|usn):", head)
+    return head + (b"" if told else b"ST: " + ROOT.encode() + b"\r\n") + b"\r\n"
 
 
 def _ssdp(text: str) -> Iterator[Field]:

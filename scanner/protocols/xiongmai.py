@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from scanner.model import Observation, Recording, Transport
-from scanner.protocols.base import Field, Protocol, Reply, Service, observed
+from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service, observed
 from scanner.protocols.fields import bounded, loose, raw_answers, recorded, stated_mac, text_of
 
 PORT = 34569
@@ -19,7 +19,7 @@ _SECRET = frozenset({"sessionid"})
 
 
 class Xiongmai(Protocol):
-    """Reads answers."""
+    """Asks everybody on a link, reads answers, and answers as a device would."""
 
     name = "xiongmai"
     tier = 1
@@ -34,6 +34,20 @@ class Xiongmai(Protocol):
             mac = stated_mac(observation.value)
             return [("mac", mac)] if mac else []
         return bounded(_fields(text_of(observation)))
+
+    def questions(self, hints: frozenset[str] = frozenset()) -> Sequence[Question]:
+        """The search; a host that it did not reach is asked alone where something points to this maker."""
+        return [
+            Question(
+                channel="xm.discovery",
+                request="search",
+                payload=struct.pack("<B13xHI", 0xFF, SEARCH, 0),
+                port=PORT,
+                broadcast=True,
+                alone=Alone.AWAY if "xiongmai" in hints else Alone.NEVER,
+                listen=(PORT,),
+            )
+        ]
 
     def recognise(self, data: bytes) -> str | None:
         """`xm.discovery` for an answer to a search."""
