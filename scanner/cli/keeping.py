@@ -12,6 +12,7 @@ from scanner.cli import options
 if TYPE_CHECKING:
     from scanner.knowledge import Knowledge
     from scanner.model import Report
+    from scanner.publish import Configured
     from scanner.store import Store
     from scanner.store.reading import Entry
 
@@ -87,17 +88,73 @@ def store(result: Report, where: str | None, known: Knowledge) -> bool:
 
     from scanner import assess
     from scanner.errors import StoreProblem
-    from scanner.store import open_store, writing
+    from scanner.publish import documents
+    from scanner.store import open_store, outbox, writing
 
     day = datetime.date.fromisoformat(result.scan.law_as_of or options.day(None).isoformat())
     law = assess.Law(result.scan.profiles, day)
+    sinks = _sinks()
     try:
         with open_store(where) as history:
-            writing.save(history, result, again=lambda recording: assess.device(recording, known, law))
+            if sinks:
+                outbox.register(history, [sink.name for sink in sinks])
+            saved = writing.save(
+                history, result, again=lambda recording: assess.device(recording, known, law),
+                describe=documents.describe,
+            )  # fmt: skip
+            if saved.dropped:
+                options.complain(
+                    f"the outbox of {history.shown} is full: the oldest {saved.dropped} events were dropped; see to it "
+                    "that its sinks can be reached, or take them out of the configuration"
+                )
+            return _deliver(history, sinks)
     except StoreProblem as problem:
         options.complain(f"this scan is not in the history: {problem}")
         return False
-    return True
+
+
+def _sinks() -> list[Configured]:
+    """The sinks of `[publish.NAME]`."""
+    from scanner import publish
+    from scanner.cli.settings import Settings
+
+    context = click.get_current_context(silent=True)
+    found = context.find_root().obj if context is not None else None
+    if not isinstance(found, Settings):
+        return []
+    return [publish.configured(name, table) for name, table in found.publish.items()]
+
+
+def _deliver(history: Store, sinks: list[Configured]) -> bool:
+    """Whether every sink took what waits for it; what one does not take now waits for the next time."""
+    import asyncio
+
+    from scanner.publish import Doubtful, Unavailable
+    from scanner.publish.deliver import Delivery
+
+    done = True
+    for sink in sinks:
+        try:
+            asyncio.run(Delivery(history, sink, _Complaints()).drain())
+        except (Unavailable, Doubtful) as problem:
+            options.complain(f"publish.{sink.name}: {sink.sink}: {problem}; its messages wait in {history.shown}")
+            done = False
+    return done
+
+
+class _Complaints:
+    """What a delivery has to say, on standard error."""
+
+    def broken(self, what: str, text: str) -> None:
+        del what
+        options.complain(text)
+
+    def mended(self, what: str) -> None:
+        del what
+
+    def say(self, text: str, **more: object) -> None:
+        del more
+        options.complain(text)
 
 
 def scan_line(entry: Entry) -> str:

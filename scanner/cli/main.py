@@ -26,7 +26,8 @@ EXIT_OK, EXIT_FINDINGS, EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERNAL, EXIT_INTERRU
 MAX_SENTENCE = 2000
 """Characters of one message to a person."""
 
-_ROOMS = frozenset({"by_nmap", "keeping", "main", "options", "progress", "sources", "streaming"})
+_ROOMS = frozenset({"by_nmap", "keeping", "main", "options", "progress", "settings", "sources", "streaming"})
+"""Files here that are not commands."""
 """Files here that are not commands."""
 
 
@@ -66,6 +67,8 @@ class _Commands(click.Group):
 
 _SUMMARY = {
     "demo": "A simulated fleet, scanned for real: no root, no network.",
+    "completion": "What a shell needs to complete commands and options.",
+    "config": "Check and show lanveto.toml.",
     "diff": "What changed between two scans that are kept.",
     "explain": "Every byte, match and rule behind one answer.",
     "history": "The scans that are kept, and one device through time.",
@@ -85,12 +88,48 @@ _SUMMARY = {
 
 @click.group(
     cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={
+        "help_option_names": ["-h", "--help"], "max_content_width": 110, "auto_envvar_prefix": "LANVETO",
+    },
     epilog="Begin with `lanveto demo`, then `lanveto scan --dry-run`. Not legal advice.",
 )
 @click.version_option(scanner.__version__, prog_name="lanveto")
-def cli() -> None:
+@click.option("--config", metavar="FILE", help="The configuration; default: lanveto.toml here, at home, in /etc.")
+@click.pass_context
+def cli(context: click.Context, config: str | None) -> None:
     """Who made the devices on this network, how do we know, and what does the law ask of us?"""
+    name = context.invoked_subcommand
+    if name is None or name in {"config", "completion"}:
+        if config is not None:
+            _configure(context, config)
+        return
+    if config is None and not any(map(os.path.isfile, _configurations())):
+        return
+    _configure(context, config)
+    from scanner.cli import settings
+
+    found = context.obj
+    assert isinstance(cli, click.Group)
+    command = cli.get_command(context, name)
+    if isinstance(found, settings.Settings) and command is not None:
+        context.default_map = {name: settings.default_map(found, name, command)}
+
+
+def _configurations() -> tuple[str, ...]:
+    """Where a configuration may lie; `settings.places` says the same, at the cost of its imports."""
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    base = base if base.startswith("/") else os.path.expanduser("~/.config")  # noqa: PTH111
+    return ("lanveto.toml", f"{base}/lanveto/lanveto.toml", "/etc/lanveto/lanveto.toml")
+
+
+def _configure(context: click.Context, config: str | None) -> None:
+    from pathlib import Path
+
+    from scanner.cli import settings
+
+    path = Path(config) if config is not None else None
+    context.params["config"] = path
+    context.obj = settings.load(path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -69,7 +70,7 @@ class Store:
         beside = self.lock_name
         if beside is None:
             with self._told(), self._engine.connect() as connection:
-                number = int.from_bytes(name.encode()[:4].ljust(4, b"\0"), "big") & 0x7FFFFFFF
+                number = zlib.crc32(name.encode()) & 0x7FFFFFFF
                 query = f"SELECT pg_try_advisory_lock({WRITER}, {number})"
                 got = bool(connection.exec_driver_sql(query).scalar())
                 connection.commit()

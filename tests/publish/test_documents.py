@@ -1,0 +1,39 @@
+"""What the messages say, above all about a scan that says nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from scanner.model import Device, Report
+from scanner.publish import documents
+from scanner.store import open_store, outbox, writing
+
+Make = Callable[..., Device]
+Scan = Callable[..., Report]
+
+
+def test_a_scan_that_failed_never_reads_like_one_without_findings(make_report: Scan, make_device: Make) -> None:
+    good = documents.summary(make_report(make_device()))
+    assert (good["complete"], good["actions"]["remove"]) == (True, 1)
+    assert not good["conclusive"]  # one way of finding hosts could not run
+    for bad in (make_report(make_device(action=None), failures=("x",)), make_report(interrupted=True)):
+        told = documents.summary(bad)
+        assert (told["complete"], told["conclusive"], told["actions"]) == (False, False, None)
+
+
+def test_a_scan_describes_itself_in_order(tmp_path: Path, make_report: Scan, make_device: Make) -> None:
+    with open_store(tmp_path / "h.sqlite") as store:
+        outbox.register(store, ["a"])
+        writing.save(store, make_report(make_device()), describe=documents.describe)
+        drafts = [w.draft for w in outbox.take(store, "a", 99)]
+    assert [d.kind for d in drafts] == [
+        "finding", "state", "summary", "device-appeared", "finding-opened", "scan-completed",
+    ]  # fmt: skip
+    told = {d.kind: json.loads(d.body) for d in drafts}
+    assert told["state"]["findings"] == ["us-889-a1b"]
+    assert told["finding-opened"]["event"] == drafts[4].uid
+    assert told["finding-opened"]["because"]
+    assert told["summary"]["open"]["remove"] == 1
+    assert all(d["schema"] == 1 and d["scan"] == "scan-1" for d in told.values())
