@@ -82,3 +82,21 @@ def test_every_option_of_a_scan_can_be_set() -> None:
 
     assert {"targets", "profile", "exclude", "gentle", "store", "mqtt", "as-of"} <= set(settings.options(command))
     assert not settings.options(command).keys() & settings.NEVER
+
+
+def test_the_targets_of_a_scan_may_stand_in_the_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "lanveto.toml").write_text('[scan]\ntargets = ["127.66.9.0/30"]\n')
+    assert main.run(["scan", "--dry-run"]) == 0
+    assert "targets: 127.66.9.0/30: 2 addresses" in capsys.readouterr().out
+    assert main.run(["scan", "--dry-run", "127.66.9.9"]) == 0
+    assert "targets: 127.66.9.9: 1 address" in capsys.readouterr().out
+
+
+def test_messages_wait_in_the_store_while_the_broker_is_away(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from scanner.store import open_store, outbox
+
+    (here / "lanveto.toml").write_text('store = "h.sqlite"\n[publish.mqtt]\nurl = "mqtt://127.0.0.1:1/p"\n')
+    assert main.run(["identify", "case.yaml"]) == 3
+    assert "its messages wait in h.sqlite" in capsys.readouterr().err
+    with open_store(here / "h.sqlite") as store:
+        assert outbox.standing(store)[0].waiting > 0
