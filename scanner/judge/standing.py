@@ -100,13 +100,29 @@ def standing(policy: Policy, made: Maker, kind: str | None, knowledge: Knowledge
 
 def _by_origin(made: Maker) -> Standing:
     country = made.group.head.country or "?"
-    label = f"the measure goes by the origin of the label, and where {made.label} comes from is not known"
+    doubts = []
+    if made.label:
+        doubts.append(f"the measure goes by the origin of the label, and where {made.label} comes from is not known")
+    abroad = [e for e in _candidates(made) if e.country not in {None, country}]
+    if abroad and made.group.told_apart:
+        doubts.append(f"{made.entity.label} itself has its seat in {made.entity.country}")
+    elif abroad:
+        seats = " or ".join(f"{e.names[0]} ({e.country})" for e in abroad)
+        doubts.append(f"no evidence on a network tells {made.group.head.names[0]} ({country}) from {seats}")
+    seat = made.name if made.group.told_apart and not abroad else made.group.head.names[0]
     return Standing(
         listed=f"makers with their seat in {country}",
-        path=(*_first_step(made), f"{made.name} → has its seat in {country}; the measure goes by origin, not by name"),
-        doubts=(label,) if made.label else (),
+        path=(*_first_step(made), f"{seat} → has its seat in {country}; the measure goes by origin, not by name"),
+        doubts=tuple(doubts),
         by_origin=True,
     )
+
+
+def _candidates(made: Maker) -> tuple[Entity, ...]:
+    """The companies that may have made the device: one, or all of a group whose companies cannot be told apart."""
+    if made.group.told_apart:
+        return (made.entity,)
+    return tuple(entity for entity in made.group.entities if entity.kind not in UNSEEN)
 
 
 def _first_step(made: Maker) -> tuple[str, ...]:

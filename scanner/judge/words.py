@@ -13,11 +13,11 @@ from scanner.model import Action, Effect, Level
 _ASKS: dict[Effect, str] = {
     Effect.USE_BANNED: "may not use it",
     Effect.REMOVAL_ORDERED: "is to remove it",
-    Effect.PROCUREMENT_BANNED: "may not buy it; this measure does not end the use of what is there",
-    Effect.AUTHORISATION_BANNED: "gets no authorisation for new equipment of it; units already bought may be used",
-    Effect.IMPORT_MARKETING_BANNED: "may not import or market new units of it; units already bought may be used",
-    Effect.CERTIFICATION_GATE: "needs a certificate to sell it; installed units are not affected",
-    Effect.BUSINESS_BANNED: "is to close its business; owning or using a device is not affected",
+    Effect.PROCUREMENT_BANNED: "may not buy it",
+    Effect.AUTHORISATION_BANNED: "gets no authorisation for new equipment of it",
+    Effect.IMPORT_MARKETING_BANNED: "may not import or market new units of it",
+    Effect.CERTIFICATION_GATE: "needs a certificate to sell it",
+    Effect.BUSINESS_BANNED: "is to close its business",
     Effect.EXPORT_ONLY: "needs a licence to ship certain items to the maker",
     Effect.INVESTMENT_ONLY: "may not trade securities of the maker",
     Effect.DESIGNATION_ONLY: "finds the maker on a list that asks nothing by itself; other measures refer to it",
@@ -26,6 +26,14 @@ _ASKS: dict[Effect, str] = {
     Effect.ADVISORY: "is given advice without legal force",
 }
 """What a measure asks of those it binds, where its file does not say it in its own words."""
+_LEAVES: dict[Effect, str] = {
+    Effect.PROCUREMENT_BANNED: "this measure does not end the use of what is there",
+    Effect.AUTHORISATION_BANNED: "units already bought may be used",
+    Effect.IMPORT_MARKETING_BANNED: "units already bought may be used",
+    Effect.CERTIFICATION_GATE: "installed units are not affected",
+    Effect.BUSINESS_BANNED: "owning or using a device is not affected",
+}
+"""What an effect does not touch. Said after the rule is closed: a purpose limit must not seem to limit this."""
 _FREE = frozenset({Effect.EXPORT_ONLY, Effect.INVESTMENT_ONLY, Effect.DESIGNATION_ONLY})
 """Effects that must never be read as an order about devices."""
 _SURE = {
@@ -55,6 +63,8 @@ def because(
     """
     parts = [_SURE.get(level, "evidence is open as to {}").format(made.name) + _label(made)]
     parts.append(_rule(policy, held, bound, binding, asked_profiles, on))
+    if policy.effect in _LEAVES:
+        parts.append(_LEAVES[policy.effect])
     if policy.effect in _FREE:
         parts.append("owning, using or buying its products is not restricted by it")
     if held.scope:

@@ -206,3 +206,29 @@ def test_an_overlay_replaces_a_measure(tmp_path: Path) -> None:
     rules = knowledge_.load([tmp_path])
     assert run(rules, "axis", profiles=("private",))["us-889-a1b"].action is Action.REMOVE
     assert "us-889-a1b" not in run(rules, "hikvision")
+
+
+def test_origin_is_doubted_where_companies_of_two_countries_cannot_be_told_apart(rules: Knowledge) -> None:
+    """TP-Link Systems Inc. has its seat in the USA, and the statement goes by the law of the maker's seat."""
+    verdict = run(rules, "tp-link", brand="tapo", kind="camera", profiles=("uk-government",))["uk-sensitive-sites"]
+    assert verdict.action is Action.INVESTIGATE
+    assert "TP-Link Systems Inc. (US)" in verdict.because
+    assert any("TP-Link Technologies Co., Ltd. → has its seat in CN" in step for step in verdict.path)
+    sure = run(rules, "hikvision", brand="ezviz", kind="camera", profiles=("uk-government",))["uk-sensitive-sites"]
+    assert sure.action is Action.REMOVE
+
+
+def test_the_department_of_defense_is_bound_as_an_executive_agency(rules: Knowledge) -> None:
+    for maker in NAMED_BY_889:
+        assert run(rules, maker, profiles=("us-dod",))["us-889-a1a"].action is Action.DO_NOT_BUY
+
+
+@pytest.mark.parametrize("maker", ["hikvision", "dahua", "hytera"])
+def test_a_purpose_limits_the_rule_and_not_what_the_rule_leaves_free(rules: Knowledge, maker: str) -> None:
+    for policy, verdict in run(rules, maker, kind="camera", profiles=tuple(rules.profiles)).items():
+        parts = verdict.because.split("; ")
+        for part in parts:
+            assert "for the purpose of" not in part or "may be used" not in part, (policy, verdict.because)
+    said = run(rules, maker, kind="camera", profiles=("us-importer-seller",))["us-fcc-covered-named"].because
+    assert "; units already bought may be used; " in said
+    assert "gets no authorisation for new equipment of it, for the purpose of public safety" in said
