@@ -29,6 +29,9 @@ CAP_RELAYED = 0.49
 """Only what software may relay from a device behind it: at most `unknown`."""
 VETOED = 0.6
 """What all weak evidence for a maker weighs once another maker is positively identified: it is known to be copied."""
+BABEL = 3
+"""Makers whose own words one address speaks, from which nobody is more than `possible`: a trap for attackers, a gateway
+that forwards ports, a page about many. Words that only the machine itself can speak still count."""
 LABEL_AGAINST = 1.0
 """Weight of another company's prefix where that company sells this maker's devices, is known for parts, or where the
 evidence is this maker's hardware alone: the prefix is the label's or the network chip's."""
@@ -74,6 +77,8 @@ def fuse(
     others = sorted({m.manufacturer for m in against if m.manufacturer is not None and m.grade in SURE})
     if others:
         told.append(f"some evidence points to {', '.join(others)}")
+    if len(_speakers(claims)) >= BABEL:
+        told.append("it speaks as devices of several makers: a gateway with devices behind it, or a trap for attackers")
     level = _level(confidence)
     identity = Identity(
         manufacturer=leader if level is not Level.UNKNOWN else None,
@@ -111,6 +116,11 @@ def _said(families: Mapping[str, Grade]) -> dict[str, Grade]:
     return {family: grade for family, grade in families.items() if family != "oui"}
 
 
+def _speakers(claims: Claims) -> list[str]:
+    """The makers whose own words were heard, registered prefixes aside."""
+    return [maker for maker, families in claims.items() if _sure(_said(families))]
+
+
 def _confidence(leader: str, claims: Claims, suppliers: Suppliers) -> float:
     own = _sum(claims[leader])
     rivals = (_against(leader, rival, claims, suppliers) for rival in claims if rival != leader)
@@ -135,6 +145,8 @@ def _cap(leader: str, claims: Claims, suppliers: Suppliers) -> float:
     """What no sum may overturn."""
     grades = [grade for grade in claims[leader].values() if grade is not Grade.HINT]
     if not any(grade in SURE for grade in grades):
+        return CAP_WEAK
+    if len(_speakers(claims)) >= BABEL and not any(claims[leader].get(family) in SURE for family in OWN_WORDS):
         return CAP_WEAK
     for rival, families in claims.items():
         if rival != leader and _sure(families):
