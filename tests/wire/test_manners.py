@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from scanner.model import Recording
+from scanner.protocols import protocols
 from scanner.simulate.lab import Lab
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
@@ -47,8 +48,13 @@ def test_an_excluded_host_hears_nothing_and_all_that_others_hear_is_logged(
     assert {kind for kind, _, target in caught.frames if target == by_mac.ip} <= {"0806"}
     told = {device["ip"] for device in report["devices"]}
     assert told == {placed.ip for placed in few.devices.values()} - {address.ip, by_mac.ip}
-    logged = {line.split("\t")[2].partition(":")[0] for line in log.read_text(encoding="utf-8").splitlines()}
-    assert {target for _, _, target in caught.frames if not target.startswith("224.")} - logged == set()
+    lines = [line.split("\t") for line in log.read_text(encoding="utf-8").splitlines()]
+    logged = {line[2].partition(":")[0] for line in lines}
+    bare = [kind for kind, _, target in caught.frames if target == "-"]
+    assert set(bare) == {"8033"}
+    assert len(bare) == len([line for line in lines if line[1] == "frame"])
+    heard = {target for _, _, target in caught.frames if target != "-" and not target.startswith("224.")}
+    assert heard - logged == set()
     # Neither did printers and controllers hear anything on the ports on which they act.
     assert few.violations() == []
 
@@ -58,9 +64,11 @@ def test_no_frame_goes_to_a_host_that_was_not_asked_for(few: Lab, me: Any, captu
         me.scan("10.77.0.1-10.77.0.10", enter=few.ready.enter)
 
     near = {f"10.77.0.{number}" for number in range(1, 11)}
-    groups = {"239.255.255.250", "255.255.255.255", "224.0.0.251", "239.255.255.251", "10.77.0.127"}
+    groups = {group for p in protocols().values() for q in p.questions() for group in (*q.groups, *q.join)}
+    everybody = {"255.255.255.255", "10.77.0.127"} | groups
     igmp = {target for _, _, target in caught.frames if target.startswith("224.0.0.")}
-    assert {target for _, _, target in caught.frames} - near - groups - igmp == set()
+    assert {target for kind, _, target in caught.frames if kind != "8033"} - near - everybody - igmp == set()
+    assert {mac for kind, mac, _ in caught.frames if kind == "8033"} == {"ff:ff:ff:ff:ff:ff"}
 
 
 def test_a_dry_run_sends_nothing(few: Lab, me: Any, capture: Any) -> None:
