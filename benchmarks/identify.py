@@ -5,7 +5,8 @@
 One core (it pins itself to one where the system can). Recordings are made from the evidence corpus: each takes its
 observations from the devices of one maker, whole answers included, with a fixed seed, so that every run sees the same.
 Rules and registries are measured in fresh processes, as a command line pays for them; the registry's peers are those
-that are installed (mac-vendor-lookup, netaddr, scapy), asked the same 1,000 addresses.
+that are installed (mac-vendor-lookup and scapy come with the extra `dev`; `pip install netaddr` for the third), asked
+the same 1,000 addresses.
 """
 
 from __future__ import annotations

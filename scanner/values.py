@@ -8,6 +8,7 @@ from binascii import unhexlify
 from ipaddress import IPv6Address
 
 _MAC = re.compile(r"^[0-9a-f]{12}$")
+_NORMAL = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _UNTIDY = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
@@ -47,6 +48,8 @@ def to_text(value: str) -> str:
 
 def normal_mac(text: str) -> str | None:
     """`aa:bb:cc:dd:ee:ff` for any usual spelling (`-`, `.`, none), or None where it is not twelve hex digits."""
+    if _NORMAL.fullmatch(text):
+        return text
     digits = re.sub(r"[:.\-\s]", "", text.strip().lower())
     if not _MAC.match(digits):
         return None

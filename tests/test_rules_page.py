@@ -15,7 +15,7 @@ from scanner.knowledge.companies import BorrowedPen, Business, Entity, OuiMeans,
 from scanner.knowledge.fingerprints import MAX_TEXT, OPERATIONS, Entry, Says
 from scanner.knowledge.policies import AffiliateSpan, Listed, NextDate, Policy
 from scanner.knowledge.profiles import Profile
-from scanner.knowledge.registry import Override
+from scanner.knowledge.registry_files import Override
 from scanner.model import Grade
 
 

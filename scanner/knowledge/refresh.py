@@ -13,7 +13,8 @@ import msgspec
 
 from scanner.errors import InputProblem, RulesProblem, UsageProblem
 from scanner.knowledge import download, ieee, shelf
-from scanner.knowledge.registry import About, Registry, about, digest, pack
+from scanner.knowledge.registry import Registry, digest, pack
+from scanner.knowledge.registry_files import About, about
 from scanner.resources import data_dir
 
 IEEE = (

@@ -3,34 +3,35 @@
 The file (`oui/registry.bin`, built by `oui/build.py`) is mapped, not parsed: a lookup is three binary searches.
 Layout, little-endian: magic, three counts and the length of the name block (u32 each); the sorted prefixes of 24 and
 28 bits as u32 and of 36 bits as u64, each list followed by the offsets of its names (u32); the names, UTF-8, each
-ended by a line feed.
+ended by a line feed. What reads YAML is imported only where a prefix stands in a file of overrides: a lookup costs no
+more than what it looks up.
 """
 
 from __future__ import annotations
 
-import datetime
-import hashlib
 import mmap
 import struct
 import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import TYPE_CHECKING, NamedTuple
 
 from scanner.errors import RulesProblem
-from scanner.knowledge.loader import Place, convert, read_yaml
+from scanner.resources import data_dir
 from scanner.values import normal_mac
+
+if TYPE_CHECKING:
+    from scanner.knowledge.registry_files import Override
 
 MAGIC = b"LVOUI\x01\x00\x00"
 AGAIN = "build it again with `lanveto oui update` (or `python oui/build.py` in a checkout)"
 HEADER = struct.Struct("<8s4I")
-BITS = (36, 28, 24)
-"""Longest first: the order of a lookup."""
+LENGTHS = ((36, 13), (28, 10), (24, 8))
+"""Bits of a prefix, and characters as it is spelled; longest first: the order of a lookup."""
+BITS = tuple(bits for bits, _ in LENGTHS)
 NOWHERE = "00:00:00:00:00:00"
 """What a device without an address says; its prefix is registered to Xerox."""
 PARENTS = frozenset({"ieee registration authority"})
@@ -39,8 +40,7 @@ WITHHELD = frozenset({"private"})
 """What the registry prints for an owner that is not public."""
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(NamedTuple):
     """Whom a prefix belongs to."""
 
     prefix: str
@@ -49,29 +49,6 @@ class Registration:
     organisation: str
     override: str | None = None
     """Why the registered owner is not the maker, where oui/overrides.yaml says so."""
-
-
-class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A prefix whose registered owner is known not to be the maker of what carries it."""
-
-    prefix: str
-    organisation: str
-    """Who uses it instead."""
-    because: str
-    source: list[str]
-
-
-class _Overrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    overrides: list[Override]
-
-
-class About(msgspec.Struct, frozen=True, kw_only=True):
-    """oui/registry.json: where the registry came from."""
-
-    as_of: datetime.date
-    sha256: str
-    blocks: dict[str, int]
-    sources: list[dict[str, Any]]
 
 
 class Registry:
@@ -102,8 +79,11 @@ class Registry:
             offsets = _numbers(view[place : place + 4 * count])
             place += 4 * count
             self._tables[bits] = (keys, offsets)
-        self._names = view[place:]
-        self._overrides = {key: override for file in overrides for key, override in _read_overrides(file).items()}
+        self._data, self._place = data, place
+        self._override_files = overrides
+        self._overridden = "".join(map(_text, overrides)).lower().replace(":", "")
+        if "\\" in self._overridden or any(file.parent != data_dir("oui") for file in overrides):
+            _ = self._overrides  # whoever wrote a file of their own hears at once what is wrong with it
 
     def __len__(self) -> int:
         return sum(len(keys) for keys, _ in self._tables.values())
@@ -113,21 +93,22 @@ class Registry:
         address = normal_mac(mac)
         if address is None or address == NOWHERE or int(address[:2], 16) & 1:
             return None
-        number = int(address.replace(":", ""), 16)
+        digits = address.replace(":", "")
+        number = int(digits, 16)
+        told = digits[:6] in self._overridden
         # Local addresses are looked up like others: some prefixes from before the local bit had its meaning are
         # registered all the same. What somebody made up is not in the list.
-        for bits in BITS:
+        for bits, length in LENGTHS:
             prefix = number >> (48 - bits)
-            override = self._overrides.get((bits, prefix))
-            if override is not None:
-                return Registration(_spell(prefix, bits), bits, override.organisation, override.because)
+            if told and (override := self._overrides.get((bits, prefix))) is not None:
+                return Registration(address[:length], bits, override.organisation, override.because)
             name = self._find(bits, prefix)
             if name is None:
                 continue
             lowered = name.lower()
             if lowered in PARENTS or lowered in WITHHELD:
                 return None
-            return Registration(_spell(prefix, bits), bits, name)
+            return Registration(address[:length], bits, name)
         return None
 
     def describe(self, mac: str) -> str:
@@ -161,9 +142,22 @@ class Registry:
         place = bisect_left(keys, prefix)
         if place == len(keys) or keys[place] != prefix:
             return None
-        start = offsets[place]
-        chunk = bytes(self._names[start : start + 256])
-        return chunk.partition(b"\n")[0].decode("utf-8", "replace")
+        start = self._place + offsets[place]
+        return self._data[start : self._data.find(b"\n", start)].decode("utf-8", "replace")
+
+    @cached_property
+    def _overrides(self) -> dict[tuple[int, int], Override]:
+        from scanner.knowledge.registry_files import read_overrides
+
+        return {key: override for file in self._override_files for key, override in read_overrides(file).items()}
+
+
+def _text(path: Path) -> str:
+    """A file of overrides, to see whether a prefix stands in it at all. Raises `RulesProblem`."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise RulesProblem(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _numbers(view: memoryview, *, wide: bool = False) -> Sequence[int]:
@@ -173,24 +167,6 @@ def _numbers(view: memoryview, *, wide: bool = False) -> Sequence[int]:
     swapped = array("Q" if wide else "I", view.tobytes())
     swapped.byteswap()
     return swapped
-
-
-def _spell(prefix: int, bits: int) -> str:
-    digits = f"{prefix:0{bits // 4}x}"
-    return ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
-
-
-def _read_overrides(path: Path) -> dict[tuple[int, int], Override]:
-    found: dict[tuple[int, int], Override] = {}
-    for override in convert(read_yaml(path), _Overrides, Place(str(path))).overrides:
-        digits = override.prefix.replace(":", "").lower()
-        bits = 4 * len(digits)
-        if bits not in BITS or not all(c in "0123456789abcdef" for c in digits):
-            raise Place(str(path), override.prefix).problem("prefix", "is no prefix of 24, 28 or 36 bits")
-        if not override.source:
-            raise Place(str(path), override.prefix).problem("source", "is empty")
-        found[bits, int(digits, 16)] = override
-    return found
 
 
 def pack(blocks: dict[str, str]) -> bytes:
@@ -211,16 +187,9 @@ def pack(blocks: dict[str, str]) -> bytes:
     return bytes(out + block)
 
 
-def about(folder: Path) -> About:
-    """What registry.json says of the registry. Raises `RulesProblem`."""
-    path = folder / "registry.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=About)
-    except (OSError, msgspec.DecodeError) as error:
-        raise RulesProblem(f"{path}: {error}; {AGAIN}") from error
-
-
 def digest(path: Path) -> str:
     """SHA-256 of a file, in hex."""
+    import hashlib
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

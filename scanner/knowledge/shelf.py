@@ -51,7 +51,7 @@ def registry() -> Path:
     shipped, own = data_dir("oui"), stored("oui")
     if own is None:
         return shipped
-    from scanner.knowledge.registry import about
+    from scanner.knowledge.registry_files import about
 
     try:
         return own if about(own).as_of > about(shipped).as_of else shipped

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from scanner.knowledge.loader import Place, convert, read_yaml
-from scanner.knowledge.registry import about
+from scanner.knowledge.registry_files import about
 from scanner.model import RulesVersion
 
 

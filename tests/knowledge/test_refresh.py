@@ -16,7 +16,8 @@ import pytest
 from scanner import assess, knowledge
 from scanner.errors import InputProblem, LanvetoError, RulesProblem, UsageProblem
 from scanner.knowledge import refresh, shelf
-from scanner.knowledge.registry import About, about, digest, pack
+from scanner.knowledge.registry import digest, pack
+from scanner.knowledge.registry_files import About, about
 from scanner.resources import data_dir
 
 SHIPPED = about(data_dir("oui")).as_of

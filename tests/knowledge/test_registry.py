@@ -7,7 +7,8 @@ import pytest
 
 from scanner import knowledge
 from scanner.errors import RulesProblem
-from scanner.knowledge.registry import Registry, about, digest, pack
+from scanner.knowledge.registry import Registry, digest, pack
+from scanner.knowledge.registry_files import about
 from scanner.resources import data_dir
 
 

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scanner.knowledge.registry import Registry, about
+from scanner.knowledge.registry import Registry
+from scanner.knowledge.registry_files import about
 
 
 def test_the_builder_merges_and_describes_its_sources(root: Path, tmp_path: Path) -> None:
