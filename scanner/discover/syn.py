@@ -31,7 +31,7 @@ from scanner.net.syn import PACKET_BYTES, Answer, SynSocket, Way
 METHOD = "syn"
 PASSES = 2
 GAP = 0.05
-"""Seconds between two probes to one device at the least: the one before has been answered by then."""
+"""Seconds between two probes to one device, unless the one before has been answered sooner."""
 QUIET, MOST = 0.5, 2.0
 """Seconds without an answer after which a pass is over, and those it waits at the most."""
 NO_RAW = (
@@ -40,7 +40,7 @@ NO_RAW = (
 )
 SWITCHED_OFF = "switched off: no raw sockets"
 _GATEWAY_SECONDS = 0.3  # for the router's answer, three times
-_HOSTS = 4096  # of one group of rounds: memory stays flat however many there are
+_HOSTS = 16_384  # of one group: memory stays flat, and a round of an unthrottled sweep lasts about `GAP` by itself
 _BATCH = 512
 
 
@@ -55,13 +55,14 @@ class Swept:
 
 async def sweep(
     way: Way, hosts: Callable[[], Iterable[int]], ports: Sequence[int], pace: Pace, ledger: Ledger,
-    found: Callable[[str, int, bool], object], *, gap: float = GAP, passes: int = PASSES, quiet: float = QUIET,
+    found: Callable[[str, int, bool], object], *, gap: float | None = None, passes: int = PASSES, quiet: float = QUIET,
     tick: Callable[[int], None] = lambda _probes: None,
 ) -> Swept:  # fmt: skip
     """Ask every port of every host (as integer); `found` is called once for each answer: address, port, open or not.
 
-    `hosts` is called for each pass. Raises `PermissionError` without the right to raw sockets, `LinkGone` when the
-    interface goes away.
+    `hosts` is called for each pass; it must not name one twice. `gap`: seconds between two probes to one host, whatever
+    it answers; None: until all have answered, at most `GAP`. Raises `PermissionError` without the right to raw sockets,
+    `LinkGone` when the interface goes away.
     """
     with SynSocket(way, ports) as sock:
         work = _Sweep(sock, pace, ledger, found, gap, tick)
@@ -70,8 +71,10 @@ async def sweep(
         try:
             for _ in range(passes):
                 await work.once(iter(hosts()))
-                await work.lull.wait(quiet, max(quiet, MOST))
+                await work.lull.wait(quiet, max(quiet, MOST), over=work.complete)
                 work.check()
+                if work.complete():
+                    break
             work.drain()
         finally:
             loop.remove_reader(sock.fileno())
@@ -82,7 +85,7 @@ class _Sweep:
     """One sweep under way."""
 
     def __init__(
-        self, sock: SynSocket, pace: Pace, ledger: Ledger, found: Callable[[str, int, bool], object], gap: float,
+        self, sock: SynSocket, pace: Pace, ledger: Ledger, found: Callable[[str, int, bool], object], gap: float | None,
         tick: Callable[[int], None],
     ) -> None:  # fmt: skip
         self.lull = Lull()
@@ -95,7 +98,13 @@ class _Sweep:
         self._tick = tick
         self._places = {port: 1 << place for place, port in enumerate(sock.sequences.ports)}
         self._heard: dict[int, int] = {}  # host → bits of the ports that answered
+        self._waiting = 0  # probes that have no answer yet
+        self._asked = False
         self._broken: LinkGone | None = None
+
+    def complete(self) -> bool:
+        """Whether every probe has been answered: then there is nothing to wait for, and nobody silent."""
+        return not self._waiting
 
     def check(self) -> None:
         """Raises `LinkGone` where the link went away while answers were read."""
@@ -121,6 +130,7 @@ class _Sweep:
         if known & bit:
             return
         self._heard[answer.address] = known | bit
+        self._waiting -= 1
         address = socket.inet_ntoa(struct.pack("!I", answer.address))
         self._ledger.count(address, 2 if answer.open else 1, 0)
         if self._ledger.logs and answer.open:
@@ -130,8 +140,9 @@ class _Sweep:
     async def once(self, hosts: Iterator[int]) -> None:
         """One pass over all hosts, leaving out what has been heard."""
         loop = asyncio.get_running_loop()
+        anew, self._asked = not self._asked, True
         while group := list(islice(hosts, _HOSTS)):
-            numbers = [self._sock.sequences.of(host) for host in group]
+            numbers = [self._sock.sequences.of(host)[: len(self._places)] for host in group]
             for place, port in enumerate(self._sock.sequences.ports):
                 began = loop.time()
                 heard, bit = self._heard.get, 1 << place
@@ -139,9 +150,10 @@ class _Sweep:
                     (host, port, row[place]) for host, row in zip(group, numbers, strict=True)
                     if not heard(host, 0) & bit
                 ]  # fmt: skip
+                self._waiting += len(round_) if anew else 0
                 await self._send(round_)
-                if round_ and (rest := self._gap - (loop.time() - began)) > 0:
-                    await asyncio.sleep(rest)
+                if round_ and (rest := (self._gap or GAP) - (loop.time() - began)) > 0:
+                    await self.lull.wait(rest, rest, over=None if self._gap else self.complete)
                 self.check()
 
     async def _send(self, probes: Sequence[tuple[int, int, int]]) -> None:
@@ -230,9 +242,9 @@ def _check(plan: Plan) -> None:
         raise Unable(NO_RAW)
 
 
-def _gap(plan: Plan) -> float:
+def _gap(plan: Plan) -> float | None:
     """Between two probes to one device: as between two connections."""
-    return max(GAP, 1 / plan.manners.device_connects) if plan.manners.device_connects else GAP
+    return max(GAP, 1 / plan.manners.device_connects) if plan.manners.device_connects else None
 
 
 @dataclass(frozen=True, slots=True)

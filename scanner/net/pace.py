@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 Clock = Callable[[], float]
+_LOOK = 0.005  # seconds between two looks whether it is over
 
 
 class Pace:
@@ -69,10 +70,14 @@ class Lull:
         """An answer came."""
         self._last = self._clock()
 
-    async def wait(self, quiet: float, most: float) -> None:
-        """Return when nothing was heard for `quiet` seconds, counted from now at the earliest; after `most` anyway."""
+    async def wait(self, quiet: float, most: float, over: Callable[[], bool] | None = None) -> None:
+        """Return when nothing was heard for `quiet` seconds, counted from now at the earliest; after `most` anyway, and
+        as soon as `over` says that nothing more can come.
+        """
         now = self._clock()
         end = now + most
         self._last = now
-        while (left := min(end, self._last + quiet) - self._clock()) > 0:  # noqa: ASYNC110 - time passing is all
-            await asyncio.sleep(left)
+        while (left := min(end, self._last + quiet) - self._clock()) > 0:
+            if over is not None and over():
+                return
+            await asyncio.sleep(left if over is None else min(left, _LOOK))

@@ -147,3 +147,20 @@ def test_a_link_that_goes_away_is_told(segment: Build) -> None:
             await asyncio.wait_for(task, 3)
 
     asyncio.run(main())
+
+
+def test_where_all_have_answered_nothing_is_waited_for(segment: Build) -> None:
+    segment(DEVICES).start(LISTEN, "80")
+    began = time.monotonic()
+    found, swept = sweep(list(DEVICES), (80, 443), quiet=30.0)
+
+    assert len(found) == len(DEVICES)
+    assert swept.probes == 2 * len(DEVICES)
+    assert time.monotonic() - began < 20
+
+
+def test_manners_keep_their_gap_whatever_is_answered(segment: Build) -> None:
+    segment(DEVICES).start(LISTEN, "80")
+    began = time.monotonic()
+    sweep(list(DEVICES), (80, 443, 554), gap=0.4)
+    assert time.monotonic() - began >= 1.2

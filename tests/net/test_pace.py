@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -86,3 +87,15 @@ def test_a_lull_ends_soon_after_the_last_answer_and_late_at_the_most(monkeypatch
     answers[:] = [101.0 + n / 10 for n in range(1, 100)]
     asyncio.run(lull.wait(0.4, 2))
     assert clock.now == pytest.approx(103.0)
+
+
+def test_a_lull_is_over_at_once_where_nothing_more_can_come() -> None:
+    left = [3]
+
+    def over() -> bool:
+        left[0] -= 1
+        return left[0] < 0
+
+    began = time.monotonic()
+    asyncio.run(Lull().wait(30.0, 30.0, over))
+    assert time.monotonic() - began < 5
