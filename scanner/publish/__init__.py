@@ -132,6 +132,14 @@ def decoded(table: Mapping[str, Any], kind: type[Any]) -> Any:
         raise UsageProblem(f"{key}: {text}" if key else text) from error
 
 
+def event(draft: Draft, choice: Choice) -> Mapping[str, Any] | None:
+    """What a message tells a sink that wants events only; None for what is none, or what its filter leaves out."""
+    if not draft.body or (draft.slot is not None and draft.kind != "events-lost"):
+        return None
+    told = msgspec.json.decode(draft.body)
+    return told if choice.wants_event(told) else None
+
+
 def secret(file: str | None, variable: str, key: str) -> str | None:
     """A password from a file, else from the environment; None without either. Raises `UsageProblem`."""
     import os

@@ -62,19 +62,18 @@ class Delivery:
         self._tell = tell
         self._status = status
         self._first, self._longest = first_wait, longest_wait
+        self._wait = first_wait
         self._tries: dict[int, int] = {}
         self._name = configured.name
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set; what is left then waits for the next start."""
-        wait = self._first
+        self._wait = self._first
         while not stop.is_set():
             try:
                 async with self._alone() as free:
                     if free:
                         async with self._configured.sink.session() as session:
-                            wait = self._first
-                            self._tell.mended(self._name)
                             await self._serve(session, stop)
                             continue
                     self._tell.broken(f"{self._name}-busy", f"{self._name}: another process delivers; waiting for it")
@@ -83,16 +82,21 @@ class Delivery:
             except StoreProblem as problem:
                 self._tell.broken("store", str(problem))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), wait * random.uniform(0.7, 1.3))  # noqa: S311 - no secret
-            wait = min(2 * wait, self._longest)
+                await asyncio.wait_for(stop.wait(), self._wait * random.uniform(0.7, 1.3))  # noqa: S311 - no secret
+            self._wait = min(2 * self._wait, self._longest)
 
     async def drain(self) -> int:
-        """Deliver what waits now, in one attempt; returns how many messages were taken. Raises `Unavailable`."""
+        """Deliver what waits now; returns how many messages were taken.
+
+        Raises `Unavailable` at once where the receiver is away; `Doubtful` where it would not take a message in several
+        attempts, nor the one behind it.
+        """
         count = 0
         async with self._alone() as free:
             if not free:
                 raise Unavailable("another process is delivering to it; it will take these messages too")
             many = self._configured.sink.parallel
+            wait, tries = self._first, 0
             while True:
                 before = count
                 try:
@@ -103,6 +107,11 @@ class Delivery:
                 except Unavailable:
                     if count == before:  # a connection that got something done is worth another one
                         raise
+                except Doubtful as problem:
+                    wait, tries = (self._first, 1) if count + problem.taken > before else (2 * wait, tries + 1)
+                    if tries > TRIES:
+                        raise
+                    await asyncio.sleep(min(wait, self._longest))
 
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[bool]:
@@ -132,6 +141,10 @@ class Delivery:
                 beaten = clock()
             if batch:
                 await self._hand_over(session, batch)
+            # Many a receiver shows only by taking something that it is well.
+            self._wait = self._first
+            self._tell.mended(self._name)
+            if batch:
                 continue
             await _first_of(LOOK, stop, self.wake, session.again)
 
@@ -169,7 +182,7 @@ class Delivery:
             waiting, reason = refused[0]
             self._tell.say(
                 f"{self._configured.sink} refuses {len(refused)} message(s), the first is {waiting.draft.kind} "
-                f"{waiting.draft.uid}: {reason}; set aside (table `refused` of the store)"
+                f"{waiting.draft.uid}: {reason}; set aside (`lanveto history --refused`)"
             )
         await aside(outbox.advance, self._store, self._name, batch[-1].number)
         return len(batch)
