@@ -90,22 +90,26 @@ class Asker:
         self.problems: list[str] = []
         """Protocols that failed on a device: our defects, told once each."""
 
-    async def ask(self, entry: Entry, *, again: bool = False) -> None:
+    async def ask(self, entry: Entry, *, again: bool = False) -> bool:
         """Everything on the agenda, until enough is known, the device stops answering or its budget is spent.
 
+        Whether its maker is certain now.
         `again`: a second look at a host that answered nothing; the other ports only if one of the first answers now.
         """
+        certain = False
         try:
-            await self._ask(entry, again=again)
+            certain = await self._ask(entry, again=again)
         except Exception as error:  # noqa: BLE001 - a defect of ours on one device must not end the scan
             self._problem(f"internal error while asking {entry.address}: {type(error).__name__}: {error}")
         entry.done = True
+        return certain
 
-    async def _ask(self, entry: Entry, *, again: bool) -> None:
+    async def _ask(self, entry: Entry, *, again: bool) -> bool:
         host = Host(
             entry.address, self._bounds, partial(self._plan.real_port, entry.address), near=entry.link is not None,
             closed=dict.fromkeys(entry.closed, "refused"),
         )
+        host.connects.count(len(entry.open | entry.closed))  # what a sweep tried a moment ago counts too
         mind = _Mind(entry, self._knowledge)
         for visit in self._agenda:
             host.stopped = host.stopped or self._halted(entry)
@@ -124,6 +128,7 @@ class Asker:
             if entry.everywhere:
                 host.open.clear()
         entry.closed.update(port for port, why in host.closed.items() if why == "refused")
+        return mind.certain()
 
     @staticmethod
     def _too_open(host: Host, entry: Entry) -> bool:
@@ -163,7 +168,7 @@ class _Mind:
         self._age = -1
         self._heard: tuple[Reading, ...] = ()
         self._hints: frozenset[str] = frozenset()
-        self._enough = False
+        self._certain = self._enough = False
 
     def _think(self) -> None:
         age = sum(not seen.silent for seen in self._entry.observations)
@@ -171,6 +176,7 @@ class _Mind:
             self._age = age
             self._heard = read_all(self._entry.recording())
             identity, self._hints = consider(self._heard, self._knowledge)
+            self._certain = identity.level is Level.CONFIRMED
             self._enough = enough(identity)
 
     def heard(self) -> tuple[Reading, ...]:
@@ -184,3 +190,8 @@ class _Mind:
     def enough(self) -> bool:
         self._think()
         return self._enough
+
+    def certain(self) -> bool:
+        """Whether the maker is confirmed."""
+        self._think()
+        return self._certain

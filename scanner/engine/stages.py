@@ -26,9 +26,9 @@ from scanner.engine import ways
 from scanner.engine.asking import Asker
 from scanner.engine.checkpoint import FORMAT, Beginning, Past, Portion, Record, Silent, plan_fields, terrain
 from scanner.engine.harvest import SEVERAL, Harvest, Tell
-from scanner.identify import identify, suspects
+from scanner.identify import suspects
 from scanner.knowledge import Knowledge
-from scanner.model import Level, Method
+from scanner.model import Method
 from scanner.net import interfaces
 from scanner.net import neighbour_table as table
 from scanner.net.datagrams import Heard
@@ -342,10 +342,6 @@ class Stages:
                 await way.survey(entries, self.scene)
             await self._ask_all(entries)
 
-    def _open(self, entry: Entry) -> bool:
-        """Whether its maker is not certain yet."""
-        return identify(entry.recording(), self.knowledge).level is not Level.CONFIRMED
-
     def _hints(self, entry: Entry) -> frozenset[str]:
         return suspects(read_all(entry.recording()), self.knowledge)
 
@@ -374,8 +370,8 @@ class Stages:
                     await pace.take()
                 if self.book.sole(entry):  # an address that two claim is asked once
                     async with self._lanes.of(entry):
-                        await asker.ask(entry, again=again)
-                        if not again and self._open(entry):
+                        certain = await asker.ask(entry, again=again)
+                        if not again and not certain:
                             for way in self._ways:
                                 await way.finish([entry], self.scene)
                 entry.done = True

@@ -14,6 +14,10 @@ Clock = Callable[[], float]
 _LOOK = 0.005  # seconds between two looks whether it is over
 
 
+LATE = 0.02
+"""Seconds that may pass between a permission and the packet: a second of a `Window` is longer by that."""
+
+
 class Pace:
     """At most `rate` a second for all users together, `burst` of them at once (default: a fiftieth of a second)."""
 
@@ -42,7 +46,7 @@ class Pace:
 class Window:
     """At most `limit` in any one second, whenever that second begins; None: no limit."""
 
-    def __init__(self, limit: int | None, seconds: float = 1.0, clock: Clock = time.monotonic) -> None:
+    def __init__(self, limit: int | None, seconds: float = 1.0 + LATE, clock: Clock = time.monotonic) -> None:
         self._limit = limit
         self._seconds = seconds
         self._clock = clock
@@ -57,6 +61,12 @@ class Window:
         self._taken.append(at)
         if at > now:
             await asyncio.sleep(at - now)
+            # A busy loop wakes us late: the next second begins when this one really went, not when it should have.
+            self._taken[-1] = max(self._taken[-1], self._clock())
+
+    def count(self, number: int) -> None:
+        """So many have gone by another way just now."""
+        self._taken.extend([self._clock()] * (number if self._limit is not None else 0))
 
 
 class Lull:

@@ -66,6 +66,28 @@ def test_a_window_holds_in_every_second(clock: Clock) -> None:
     assert all(later - earlier >= 1.0 for earlier, later in zip(times, times[5:], strict=False))
 
 
+def test_a_window_counts_from_when_it_really_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    late = iter([0.4, *[0.0] * 50])
+
+    async def sleep(seconds: float) -> None:
+        clock.now += seconds + next(late)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    times = asyncio.run(_times(Window(2, clock=clock), clock, 9))
+
+    assert all(later - earlier >= 1.0 for earlier, later in zip(times, times[2:], strict=False))
+
+
+def test_what_went_another_way_counts(clock: Clock) -> None:
+    window = Window(5, clock=clock)
+    window.count(4)
+    times = asyncio.run(_times(window, clock, 2))
+
+    assert (times[0], times[1] >= 101.0) == (100.0, True)
+    Window(None, clock=clock).count(3)
+
+
 def test_no_limit_no_wait(clock: Clock) -> None:
     assert set(asyncio.run(_times(Window(None, clock=clock), clock, 50))) == {100.0}
 
