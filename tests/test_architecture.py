@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str] | None] = {
     "report": BASE,
     "publish": BASE | {"store"},
     "store": BASE | {"recordings"},
+    "watch": BASE | {"store", "publish"},
     "imports": BASE | {"recordings", "protocols"},
     "picture": BASE | {"protocols", "imports", "discover"},
     "simulate": BASE | {"protocols", "recordings"},

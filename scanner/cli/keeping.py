@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 VARIABLE = "LANVETO_STORE"
+LATER = "LANVETO_DELIVERY"
+"""Set to `later` in the environment of a scan whose messages another process delivers."""
 
 
 def _checked(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
@@ -93,7 +96,7 @@ def store(result: Report, where: str | None, known: Knowledge) -> bool:
 
     day = datetime.date.fromisoformat(result.scan.law_as_of or options.day(None).isoformat())
     law = assess.Law(result.scan.profiles, day)
-    sinks = _sinks()
+    sinks = configured_sinks()
     try:
         with open_store(where) as history:
             if sinks:
@@ -107,13 +110,13 @@ def store(result: Report, where: str | None, known: Knowledge) -> bool:
                     f"the outbox of {history.shown} is full: the oldest {saved.dropped} events were dropped; see to it "
                     "that its sinks can be reached, or take them out of the configuration"
                 )
-            return _deliver(history, sinks)
+            return os.environ.get(LATER) == "later" or _deliver(history, sinks)
     except StoreProblem as problem:
         options.complain(f"this scan is not in the history: {problem}")
         return False
 
 
-def _sinks() -> list[Configured]:
+def configured_sinks() -> list[Configured]:
     """The sinks of `[publish.NAME]`."""
     from scanner import publish
     from scanner.cli.settings import Settings

@@ -82,6 +82,7 @@ _SUMMARY = {
     "simulate": "Recordings as devices that answer on the wire.",
     "snmp": "Neighbours and ports of routers and switches, with your own secret.",
     "verify": "Is an evidence bundle whole, and do its rules give its answer?",
+    "watch": "Scan on a schedule, keep the history, tell what changes.",
 }
 """One line each, so that `lanveto --help` imports no command; a test compares them with the commands' own."""
 

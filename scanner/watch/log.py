@@ -1,0 +1,57 @@
+"""What the service has to say: one line each on standard error, as text or as one JSON object.
+
+A condition (a broker that is away, a store that is full) is said once when it begins and once when it ends, however
+often it is met in between. A line that cannot be written is lost; the service goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Literal, TextIO
+
+import msgspec
+
+from scanner.values import one_line
+
+Form = Literal["text", "json"]
+LONGEST = 2000
+"""Characters of one message."""
+
+
+class Log:
+    """Writes lines; remembers which conditions stand."""
+
+    def __init__(self, stream: TextIO, form: Form = "text") -> None:
+        self.standing: dict[str, str] = {}
+        """Conditions that were said and have not ended: name → what was said."""
+        self._stream = stream
+        self._form = form
+
+    def broken(self, what: str, text: str) -> None:
+        """A condition begins; nothing is said where it stands already."""
+        if what not in self.standing:
+            self.standing[what] = text
+            self._line("warning", text, {"condition": what, "state": "broken"})
+
+    def mended(self, what: str) -> None:
+        """A condition ends; nothing is said where there was none."""
+        text = self.standing.pop(what, None)
+        if text is not None:
+            self._line("info", f"over: {text}", {"condition": what, "state": "mended"})
+
+    def say(self, text: str, **more: object) -> None:
+        """Something worth a line; `more` are further keys of the JSON object."""
+        self._line("info", text, more)
+
+    def _line(self, level: str, text: str, more: dict[str, object]) -> None:
+        text = one_line(text, LONGEST)
+        if self._form == "json":
+            from datetime import UTC, datetime
+
+            at = datetime.now(tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            line = msgspec.json.encode({"time": at, "level": level, "text": text} | more).decode()
+        else:
+            line = f"lanveto: {text}"
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(line + "\n")
+            self._stream.flush()

@@ -1,0 +1,151 @@
+"""`lanveto watch` as a process: real scans of loopback, signals, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanner.cli import main
+from scanner.store import open_store, reading
+from tests.managers import listening
+
+SCAN = ("127.66.8.1", "--ports", "80", "--no-raw", "--no-multicast", "--timeout", "0.2")
+
+
+class Watch:
+    """A `lanveto watch` of the test's own."""
+
+    def __init__(self, folder: Path, *words: str, **more: str) -> None:
+        self.folder = folder
+        env = os.environ | {"XDG_STATE_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder)} | more
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "scanner.cli.main", *words], cwd=folder, env=env, stderr=log,
+                stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def until(self, event: str, count: int = 1) -> None:
+        for _ in range(600):
+            if sum(event in (line.get("event"), line.get("state")) for line in self.lines) >= count:
+                return
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.05)
+        raise AssertionError(self.log.read_text())
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[list[Watch]]:
+    found: list[Watch] = []
+    yield found
+    for watch in found:
+        watch.process.kill()
+        watch.process.wait()
+
+
+def test_it_scans_on_its_schedule_and_keeps_the_history(tmp_path: Path, started: list[Watch]) -> None:
+    where = tmp_path / "h.sqlite"
+    started.append(Watch(tmp_path, "watch", "--every", "1s", "--cycles", "2", "--log", "json", *SCAN, "--store", str(where)))
+    assert started[0].process.wait(30) == 0
+    assert [line["event"] for line in started[0].lines if "event" in line] == [
+        "started", "scan-begun", "scan-completed", "scan-begun", "scan-completed", "stopped",
+    ]  # fmt: skip
+    with open_store(where, create=False) as store:
+        assert [entry.state for entry in reading.entries(store)] == ["completed", "completed"]
+        assert reading.head(store, 1).scan.targets == ("127.66.8.1",)
+
+
+def test_systemd_signals_and_the_configuration_read_again(tmp_path: Path, started: list[Watch]) -> None:
+    address = tmp_path / "notify"
+    config = tmp_path / "lanveto.toml"
+    text = (
+        '[watch]\nevery = "1h"\nlog = "json"\n[scan]\ntargets = ["127.66.8.1"]\nports = "80"\nno-raw = true\n'
+        'no-multicast = true\ntimeout = 0.2\nstore = "h.sqlite"\n'
+    )
+    config.write_text(text)
+    with listening(address) as heard:
+        started.append(Watch(tmp_path, "watch", NOTIFY_SOCKET=str(address), WATCHDOG_USEC="1000000"))
+        watch = started[0]
+        heard.until("READY=1")
+        watch.until("scan-completed")
+        config.write_text('colour = "blue"\n' + text.replace("true", "maybe"))
+        watch.process.send_signal(signal.SIGHUP)
+        heard.until("RELOADING=1")
+        watch.until("broken")
+        config.write_text(text.replace('"1h"', '"1s"'))
+        watch.process.send_signal(signal.SIGHUP)
+        watch.until("reloaded")
+        watch.until("scan-completed", 2)
+        began = time.monotonic()
+        watch.process.terminate()
+        assert watch.process.wait(10) == 0
+        assert time.monotonic() - began < 1.5
+        heard.until("STOPPING=1")
+    said = "\n".join(heard)
+    assert "WATCHDOG=1" in said
+    assert "STATUS=1 scans, last completed" in said
+    conditions = [line["state"] for line in watch.lines if line.get("condition") == "configuration"]
+    assert conditions == ["broken", "mended"]
+    wrong = next(line["text"] for line in watch.lines if line.get("condition") == "configuration")
+    assert "lanveto.toml" in wrong
+
+
+def test_a_scan_dies_with_its_service(tmp_path: Path, started: list[Watch]) -> None:
+    slow = ("127.66.8.0/24", "--ports", "1-4000", "--rate", "10", "--no-raw", "--no-multicast", "--timeout", "30", "--assume-up")
+    started.append(Watch(tmp_path, "watch", "--log", "json", *slow))
+    watch = started[0]
+    watch.until("scan-begun")
+    children: list[str] = []
+    for _ in range(100):
+        children = Path(f"/proc/{watch.process.pid}/task/{watch.process.pid}/children").read_text().split()
+        if children and b"scanner.cli.main" in Path(f"/proc/{children[0]}/cmdline").read_bytes():
+            break
+        time.sleep(0.05)
+    assert children
+    time.sleep(0.5)
+    watch.process.kill()
+    for _ in range(60):
+        status = Path(f"/proc/{children[0]}/stat")
+        if not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.05)
+    raise AssertionError("the scan goes on without its service")
+
+
+def test_a_second_one_on_the_same_history_is_refused(tmp_path: Path, started: list[Watch]) -> None:
+    words = ("watch", "--log", "json", *SCAN, "--store", str(tmp_path / "h.sqlite"))
+    started.append(Watch(tmp_path, *words))
+    started[0].until("started")
+    (tmp_path / "other").mkdir()
+    second = Watch(tmp_path / "other", *words)
+    assert second.process.wait(20) == 2
+    assert "another one keeps" in second.log.read_text()
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["--every", "soon", "127.0.0.1"], "is no duration"),
+    ([], "name your targets"),
+    (["127.0.0.1", "--format", "csv"], "--format is not for a service"),
+    (["127.0.0.1", "--mqtt", "mqtt://x"], "--mqtt is not for a service"),
+    (["127.0.0.1", "--colour", "blue"], "No such option"),
+    (["127.0.0.1", "--timeout", "long"], "not a valid float"),
+])  # fmt: skip
+def test_what_cannot_be_is_said_at_once(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert main.run(["watch", *words]) == 2
+    assert said in capsys.readouterr().err
