@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scanner.model import Observation, Recording
+from scanner.net import neighbour_table
 from scanner.recordings import load
 from scanner.simulate.lab import Lab
 
@@ -76,3 +78,27 @@ def test_behind_a_router_others_find_the_same_hosts_by_connecting(somebody: Any)
     assert methods(report)["connect"] == (True, 3)
     assert methods(report)["icmp"] == (True, 3)
     assert json.dumps(report).count("Root would have told open ports") == 1
+
+
+def test_more_hosts_than_the_neighbour_table_holds_are_all_named(me: Any, fleet: tuple[Recording, ...]) -> None:
+    one = next(r for r in fleet if r.id == "hik-turret")
+    # Neither its MAC nor a multicast answer tells the maker: each must be reached by TCP.
+    by_tcp = tuple(o for o in one.observations if o.channel.startswith("http") and not o.tls)
+    crowd = [
+        replace(
+            one, observations=by_tcp, id=f"turret-{n}", ip=device(n).ip, mac=f"02:56:e3:00:{n >> 8:02x}:{n & 255:02x}"
+        )
+        for n in range(1, 1501)
+    ]
+    limit = int(Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text())
+    assert limit <= 1024, "this machine's neighbour table is larger than the default: the test would show nothing"
+    with Lab(crowd) as lab:
+        before = neighbour_table.overflows()
+        report, _ = me.scan("10.77.0.0/20", "--fast", enter=lab.enter([]))
+        left = lab.run(["ip", "neigh", "show"]).stdout
+        assert neighbour_table.overflows() == before
+
+    named = [d["ip"] for d in report["devices"] if d["manufacturer"] == "hikvision"]
+    assert sorted(named) == sorted(r.ip or "" for r in crowd)
+    assert report["coverage"]["unreached"] == []
+    assert len(left.splitlines()) < limit
