@@ -14,7 +14,7 @@ from scanner.identify import identify
 from scanner.judge import judge
 from scanner.knowledge import Knowledge
 from scanner.model import Coverage, Device, Identity, Level, Measure, Method, Place, Recording, Report, Scan, Verdict
-from scanner.values import normal_mac
+from scanner.values import address_key, normal_mac
 
 STALE_DAYS = 180
 """Rules and registry older than this are warned about."""
@@ -46,7 +46,7 @@ def key(recording: Recording) -> str:
     if mac is not None:
         return mac.replace(":", "")
     if recording.ip:
-        return "ip-" + recording.ip.replace(":", "-").replace(".", "-")
+        return address_key(recording.ip)
     return recording.id
 
 

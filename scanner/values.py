@@ -86,6 +86,11 @@ def escaped_json(text: str) -> str:
     return _UNTIDY.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
 
 
+def address_key(address: str) -> str:
+    """The stable key of a device of which only the address is known: `ip-192-0-2-7`."""
+    return "ip-" + address.replace(":", "-").replace(".", "-")
+
+
 def one_line(text: str, width: int = 120) -> str:
     """`text` on one line, safe to print: control, bidirectional and zero-width characters are shown as escapes."""
     # What will not be shown is not looked at: a device may send megabytes of blanks.

@@ -21,6 +21,10 @@ SCRIPTS = ("banner", "http-auth", "http-favicon", "http-server-header", "http-ti
 """One unauthenticated read each; all are in nmap's category `safe` but the two that only send OPTIONS and GET."""
 
 
+UNKNOWN = ("resume", "checkpoint")
+"""Options of lanveto's own engine whose meaning nmap cannot keep: refused, never passed over."""
+
+
 def words(given: Mapping[str, Any], targets: tuple[str, ...], result: Path) -> list[str]:
     """The command line of nmap."""
     from scanner import ports as known
@@ -48,6 +52,9 @@ def run(given: Mapping[str, Any], targets: tuple[str, ...]) -> int:
 
     if shutil.which("nmap") is None:
         raise UsageProblem("--engine nmap: nmap is not installed")
+    wrong = next((name for name in UNKNOWN if given.get(name)), None)
+    if wrong is not None:
+        raise UsageProblem(f"--{wrong} is of no use with --engine nmap, which keeps no record that could be continued")
     if not targets:
         raise UsageProblem(f"--engine nmap: name the targets; here they could be {' '.join(engine.proposal().words)}")
     plan = Plan(targets=targets, exclude=given["exclude"], interfaces=given["interfaces"],
@@ -90,4 +97,4 @@ def run(given: Mapping[str, Any], targets: tuple[str, ...]) -> int:
             del told.problems[problems:]
         if given["mqtt"]:
             options.complain("--mqtt is not published to with --engine nmap")
-        return work.finish(picture, told)
+        return work.finish(picture, told, asked=True)

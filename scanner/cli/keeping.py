@@ -83,8 +83,11 @@ def ready(where: str | None) -> None:
         options.complain(f"{problem}. The scan goes on; its report will be written all the same")
 
 
-def store(result: Report, where: str | None, known: Knowledge) -> bool:
-    """Whether the result is in the history (or none was wanted); a failure is said, the report is written already."""
+def store(result: Report, where: str | None, known: Knowledge, *, asked: bool = True) -> bool:
+    """Whether the result is in the history (or none was wanted); a failure is said, the report is written already.
+
+    `asked`: False where nobody was asked, so that nobody can be missed.
+    """
     if where is None:
         return True
     import datetime
@@ -103,7 +106,7 @@ def store(result: Report, where: str | None, known: Knowledge) -> bool:
                 outbox.register(history, [sink.name for sink in sinks])
             saved = writing.save(
                 history, result, again=lambda recording: assess.device(recording, known, law),
-                describe=documents.describe,
+                describe=documents.describe, asked=asked,
             )  # fmt: skip
             if saved.dropped:
                 options.complain(

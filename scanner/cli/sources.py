@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import scanner
-from scanner.cli import options
+from scanner.cli import keeping, options
 
 if TYPE_CHECKING:
     from scanner.imports.base import Input
@@ -26,7 +26,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def report_options(command: F) -> F:
     """The options of every command that ends in a report, as `identify` and `scan` have them."""
     for option in (
-        options.as_of, options.rules, options.fail_on,
+        keeping.keep, options.bundle, options.operator, options.annotated, options.as_of, options.rules,
+        options.fail_on,
         click.option("--site", default="default", show_default=True, metavar="NAME",
             help="Keeps overlapping networks apart."),
         click.option("--redact", is_flag=True, help="Recordings without serials and addresses, for bug reports."),
@@ -70,6 +71,7 @@ class Work:
         self.wanted = options.actions(given["fail_on"], given["profiles"])
         self.day = options.day(given["as_of"])
         options.writable(given["output"])
+        options.writable(given["bundle"], "--bundle")
         if given["record"] is not None:
             from scanner.engine.files import prepare
 
@@ -77,9 +79,14 @@ class Work:
         self.known = knowledge.load(given["overlays"])
         if given["profiles"]:
             judge(Identity(), self.known, profiles=given["profiles"], as_of=self.day)  # an unknown profile is said now
+        self.annotations = options.annotating(given, self.known)
+        keeping.ready(given["store"])
 
-    def finish(self, picture: Picture, told: Told) -> int:
-        """Identify, judge, write the report and the recordings; returns the exit code."""
+    def finish(self, picture: Picture, told: Told, *, asked: bool = False) -> int:
+        """Identify, judge, write the report and the recordings; returns the exit code.
+
+        `asked`: whether every target was asked, so that the history may count who did not answer.
+        """
         from scanner import assess, state
         from scanner.engine.files import redacted, write_recordings
         from scanner.model import Scan
@@ -99,16 +106,18 @@ class Work:
             devices, silent=told.silent, methods=told.methods,
             warnings=[*contradictions, *told.warnings, *assess.age_warnings(self.known, today)],
         )  # fmt: skip
-        result = assess.report(scan, devices, cover, self.known)
+        result = self.annotations.added(assess.report(scan, devices, cover, self.known))
         problem = state.save_last(recordings)
         if problem:
             options.complain(f"this is not remembered for `lanveto explain`: {problem}")
         options.emit(self.renderer.render(result), self.given["output"])
         for text in (*told.problems, *told.failures):
             options.complain(text)
+        stored = keeping.store(result, self.given["store"], self.known, asked=asked)
+        stored &= options.bundled(result, self.known, self.given)
         if told.interrupted:
             return 130
-        if told.failures:
+        if told.failures or not stored:
             return 3
         if told.problems:
             return 2

@@ -21,7 +21,31 @@ SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
 def identify(recording: Recording, knowledge: Knowledge) -> Identity:
     """The identity of the device that said all this."""
     readings = read_all(recording)
+    if len(readings) == 1 and readings[0].channel == "mac":
+        return _bare(readings[0], knowledge)
     return _identity(readings, matches(readings, knowledge), knowledge)
+
+
+def _bare(reading: Reading, knowledge: Knowledge) -> Identity:
+    """The identity of a device of which nothing but its MAC is known: thought once for each registered prefix.
+
+    Unless a fingerprint fits this very address, all that counts is who owns the prefix, or why nobody does.
+    """
+    if next(knowledge.matcher.fitting({"mac": [reading]}), None) is not None:
+        return _identity((reading,), matches((reading,), knowledge), knowledge)
+    owner = knowledge.registry.lookup(reading.value) or knowledge.registry.describe(reading.value)
+    known = knowledge.by_owner.get(owner)
+    if known is None:
+        known = _identity((reading,), matches((reading,), knowledge), knowledge)
+        knowledge.by_owner[owner] = known
+        return known
+    if not known.matches and not known.conflicts:
+        return known
+    return replace(
+        known,
+        matches=tuple(replace(m, readings=(reading,)) for m in known.matches),
+        conflicts=tuple(replace(m, readings=(reading,)) for m in known.conflicts),
+    )
 
 
 def consider(readings: Sequence[Reading], knowledge: Knowledge) -> tuple[Identity, frozenset[str]]:

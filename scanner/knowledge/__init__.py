@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from scanner.knowledge.fingerprints import Fingerprint
     from scanner.knowledge.policies import Policies
     from scanner.knowledge.profiles import Profiles
-    from scanner.knowledge.registry import Registry
+    from scanner.knowledge.registry import Registration, Registry
     from scanner.knowledge.vendors import VendorGraph
-    from scanner.model import RulesVersion
+    from scanner.model import Identity, RulesVersion
 
 
 class Knowledge:
@@ -82,6 +82,11 @@ class Knowledge:
     def builders_for_others(self) -> frozenset[str]:
         """Makers whose hardware is sold under other companies' labels: their own name may not be assumed on a box."""
         return frozenset().union(*self.suppliers.values())
+
+    @cached_property
+    def by_owner(self) -> dict[Registration | str, Identity]:
+        """Identities of devices of which only the MAC is known, by the registration (or why there is none)."""
+        return {}
 
     def group_id(self, name: str) -> str:
         """The group of a company's id; the id itself where it is a group's or no company's."""

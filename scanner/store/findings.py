@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from scanner.model import ACTION_ORDER, Action, Device, Level, Recording, Scan, Verdict
 from scanner.store import schema
 from scanner.store.changes import SURE, Asked, Change, Facts, facts, learn
+from scanner.values import address_key
 
 MISSES = 3
 """Completed scans in a row that must miss a device before it counts as gone."""
@@ -91,13 +92,16 @@ class Tracker:
 
     def __init__(
         self, connection: sa.Connection, scan: Scan, number: int, *,
-        again: Callable[[Recording], Device] | None, misses: int,
+        again: Callable[[Recording], Device] | None, misses: int, asked: bool = True,
     ) -> None:  # fmt: skip
+        """`asked`: False where nobody was asked (a file, listening), so that nobody can be missed."""
         self._connection = connection
         self._scan = scan
         self._number = number
         self._again = again
         self._misses = misses
+        self._anybody = asked
+        self._moved: dict[str, Facts] = {}
         self._complete = not scan.interrupted and not scan.failures
         self._asked = Asked(scan.targets, scan.excluded)
         self._events: list[Event] = []
@@ -107,6 +111,7 @@ class Tracker:
     def see(self, devices: Sequence[Device]) -> dict[str, int]:
         """Enter devices that the scan found; returns their numbers by key."""
         states = self._states([device.key for device in devices])
+        self._adopt(devices, states)
         fresh = [device for device in devices if device.key not in states]
         if fresh:
             self._connection.execute(sa.insert(schema.devices), [self._new(device) for device in fresh])
@@ -152,7 +157,8 @@ class Tracker:
 
     def finish(self) -> Outcome:
         """What the whole scan changed; devices that it asked for and did not find are counted as missed."""
-        absent = self._missing() if self._complete else {}
+        absent = self._missing() if self._complete and self._anybody else {}
+        absent |= self._moved
         scan = self._scan
         if self._complete:
             self._tell("scan-completed", None)
@@ -235,6 +241,24 @@ class Tracker:
             "site": self._scan.site, "key": device.key, "first_scan": self._number, "last_scan": self._number,
             "misses": 0, "gone": False, "known": msgspec.json.encode(_Known()),
         }  # fmt: skip
+
+    def _adopt(self, devices: Sequence[Device], states: dict[str, _State]) -> None:
+        """A device known by its address alone whose MAC is heard now is the same device: it takes the MAC's key."""
+        wanted = {
+            address_key(device.recording.ip): device for device in devices
+            if device.recording.mac and device.recording.ip and device.key not in states
+        }  # fmt: skip
+        for old, state in self._states([key for key in wanted if key not in states]).items():
+            if state.gone or state.number in self._seen or state.known.facts.mac is not None:
+                continue
+            key = wanted[old].key
+            table = schema.devices
+            self._connection.execute(sa.update(table).where(table.c.id == state.number).values(key=key))
+            states[key] = state
+            self._moved[old] = state.known.facts
+            for policy, (action, _) in self._findings([state.number]).get(state.number, {}).items():
+                self._tell("finding-closed", old, policy, previous=action, known=state.known.facts)
+            self._tell("device-gone", old, known=state.known.facts, reason=f"its MAC is known now: it is {key}")
 
     def _states(self, keys: Sequence[str]) -> dict[str, _State]:
         table = schema.devices.c

@@ -50,9 +50,10 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def save(
     store: Store, report: Report, *, misses: int = MISSES, again: Again | None = None, describe: Describe | None = None,
-    bound: int = BOUND,
+    bound: int = BOUND, asked: bool = True,
 ) -> Saved:  # fmt: skip
-    """Store a scan. `misses`: looks that must miss a device before it counts as gone.
+    """Store a scan. `misses`: looks that must miss a device before it counts as gone. `asked`: False where
+    nobody was asked (what a file says, what was overheard): then nobody is missed.
 
     Raises `StoreProblem`; then nothing of it is stored. A scan that is there already is left as it is.
     """
@@ -61,7 +62,7 @@ def save(
         if there is not None:
             return Saved(int(there), ())
         number = _insert_scan(connection, report)
-        tracker = Tracker(connection, report.scan, number, again=again, misses=misses)
+        tracker = Tracker(connection, report.scan, number, again=again, misses=misses, asked=asked)
         for devices in _batches(report.devices):
             _insert_devices(connection, number, devices, tracker)
         outcome = tracker.finish()

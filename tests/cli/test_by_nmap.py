@@ -7,6 +7,7 @@ import pytest
 
 from scanner.cli import by_nmap
 from scanner.cli.main import run
+from scanner.store import open_store, reading
 
 GIVEN: dict[str, Any] = {"ports": None, "gentle": False, "fast": False, "interfaces": (), "exclude": ()}
 
@@ -38,3 +39,18 @@ def test_a_host_is_asked_and_reported(capsys: pytest.CaptureFixture[str], tmp_pa
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert run(["scan", "--engine", "nmap", "127.0.0.1", "--ports", "1", "--format", "json"]) == 0
     assert '"nmap (engine)"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--resume", "--checkpoint"])
+def test_what_nmap_cannot_keep_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["scan", "--engine", "nmap", "127.0.0.1", option, "last", "--dry-run"]) == 2
+    assert f"{option} is of no use with --engine nmap" in capsys.readouterr().err
+
+
+def test_the_history_keeps_what_nmap_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    where = tmp_path / "h.sqlite"
+    assert run(["scan", "--engine", "nmap", "127.0.0.1", "--ports", "1", "--store", str(where), "--output", str(tmp_path / "o")]) == 0
+    with open_store(where, create=False) as store:
+        (entry,) = reading.entries(store)
+        assert reading.report(store, entry.number).scan.targets == ("127.0.0.1",)

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from scanner.cli.main import run
+from scanner.store import open_store, schema
 
 NEIGHBOURS = "192.0.2.1 dev eth0 lladdr 3c:ef:8c:11:22:33 REACHABLE\n192.0.2.2 dev eth0 lladdr c4:2f:90:a7:b5:d1 STALE\n"
 PORTS = "core-1#show mac address-table\n  10    3cef.8c11.2233    DYNAMIC     Gi1/0/1\n"
@@ -117,3 +119,35 @@ def test_one_endless_line_is_a_clear_error_in_flat_memory(tmp_path: Path, filler
     code_, megabytes = done.stderr.splitlines()[-1].split()
     assert code_ == "2"
     assert int(megabytes) < 200
+
+
+def _stored(where: Path, site: str = "default") -> list[str]:
+    with open_store(where, create=False) as store, store.reading() as connection:
+        rows = connection.execute(sa.select(schema.devices.c.key).where(schema.devices.c.site == site))
+        return sorted(key for (key,) in rows)
+
+
+def test_imports_and_recordings_of_a_scan_are_one_device_in_the_history(tmp_path: Path) -> None:
+    store, bundle = tmp_path / "h.sqlite", tmp_path / "b.zip"
+    keep = ("--store", str(store), "--output", str(tmp_path / "o"))
+    leases = _file(tmp_path, "list.csv", "ip,hostname\n192.0.2.1,camera\n192.0.2.9,other\n")
+    arp = _file(tmp_path, "arp.txt", NEIGHBOURS)
+
+    # Known by its address alone at first, by its MAC once a table tells it, and by the scan after that.
+    assert run(["import", leases, *keep]) == 0
+    assert _stored(store) == ["ip-192-0-2-1", "ip-192-0-2-9"]
+    assert run(["import", arp, *keep, "--bundle", str(bundle)]) == 0
+    assert run(["import", arp, *keep, "--record", str(tmp_path / "kept")]) == 0
+    assert run(["identify", *map(str, (tmp_path / "kept").iterdir()), *keep]) == 0
+    assert _stored(store) == ["3cef8c112233", "c42f90a7b5d1", "ip-192-0-2-9"]
+    assert run(["verify", str(bundle)]) == 0
+
+
+def test_nobody_is_gone_because_a_file_does_not_name_it(tmp_path: Path) -> None:
+    store = tmp_path / "h.sqlite"
+    keep = ("--store", str(store), "--output", str(tmp_path / "o"))
+    assert run(["import", _file(tmp_path, "arp.txt", NEIGHBOURS), *keep]) == 0
+    for _ in range(4):
+        assert run(["import", _file(tmp_path, "arp.txt", NEIGHBOURS.splitlines()[0] + "\n"), *keep]) == 0
+    with open_store(store, create=False) as history, history.reading() as connection:
+        assert [tuple(row) for row in connection.execute(sa.select(schema.devices.c.gone, schema.devices.c.misses))] == [(False, 0)] * 2

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from scanner import knowledge
-from scanner.identify import identify, suspects
+from scanner import knowledge, recordings
+from scanner.identify import consider, identify, suspects
 from scanner.knowledge import Knowledge
 from scanner.model import Level, Observation, Recording
 from scanner.protocols import read_all
@@ -64,3 +66,21 @@ def test_the_registered_seller_is_not_the_maker(known: Knowledge) -> None:
     found = identify(device("00:1f:54:11:22:33"), known)
     assert found.manufacturer is None
     assert found.brand == "lorex"
+
+
+def test_macs_alone_are_thought_of_once_a_prefix_and_answered_as_if_each_were_the_first(known: Knowledge) -> None:
+    here = Path(__file__).parents[1]
+    macs = {str(r.mac) for file in (here / "corpus").glob("*.yaml") for r in recordings.load(file).recordings if r.mac}
+    macs |= {mac[:-2] + end for mac in macs for end in ("00", "fe")}
+    macs |= {"02:00:00:00:00:01", "06:00:00:00:00:01", "00:40:7f:00:00:01", "00:1f:54:00:00:02", "33:33:00:00:00:01"}
+    assert len(macs) > 100
+    remembered = dict(known.by_owner)
+    try:
+        for mac in sorted(macs):
+            recording = Recording(id="x", mac=mac)
+            readings = read_all(recording)
+            assert identify(recording, known) == consider(readings, known)[0], mac
+        assert len(known.by_owner) < len(macs) / 2
+    finally:
+        known.by_owner.clear()
+        known.by_owner.update(remembered)

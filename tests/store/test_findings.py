@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from scanner.model import Action, Device, Identity, Level, Recording, Report, Waiver
 from scanner.store import Store, writing
 from scanner.store.findings import Event
+from scanner.values import address_key
 
 Make = Callable[..., Device]
 Scan = Callable[..., Report]
@@ -107,3 +108,29 @@ def test_an_incomplete_scan_closes_nothing(store: Store, scan_of: Scan, make_dev
     events = writing.save(store, scan_of(2, make_device(action=None), failures=("cable",))).events
     assert [e.kind for e in events] == ["scan-failed"]
     assert events[0].reason == "cable"
+
+
+def test_a_mac_heard_later_takes_over_what_was_known_by_the_address(store: Store, scan_of: Scan, make_device: Make) -> None:
+    known = make_device()
+    bare = replace(known, key=address_key(known.recording.ip or ""), recording=replace(known.recording, mac=None))
+    writing.save(store, scan_of(1, bare), asked=False)
+    told = writing.save(store, scan_of(2, known)).events
+
+    assert [(e.kind, e.device) for e in told if e.kind != "scan-completed"] == [
+        ("finding-closed", bare.key), ("device-gone", bare.key), ("device-changed", known.key),
+    ]  # fmt: skip
+    assert "its MAC is known now" in (told[1].reason or "")
+    assert _told(writing.save(store, scan_of(3, known)).events) == []
+
+
+def test_another_device_at_the_address_is_another_device(store: Store, scan_of: Scan, make_device: Make) -> None:
+    known = make_device()
+    other = replace(known, key="020000000001", recording=replace(known.recording, mac="02:00:00:00:00:01"))
+    writing.save(store, scan_of(1, known))
+    assert ("device-appeared", other.key) in [(e.kind, e.device) for e in writing.save(store, scan_of(2, other)).events]
+
+
+def test_who_was_not_asked_is_not_missed(store: Store, scan_of: Scan, make_device: Make) -> None:
+    writing.save(store, scan_of(1, make_device()))
+    told = [_told(writing.save(store, scan_of(number), asked=False).events) for number in range(2, 8)]
+    assert told == [[]] * 6
