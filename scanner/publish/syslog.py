@@ -188,6 +188,7 @@ class _Session:
     def __init__(self, sink: Syslog) -> None:
         self.again = asyncio.Event()
         self._sink = sink
+        self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._gone: asyncio.Task[bytes] | None = None
         self._datagrams: asyncio.DatagramTransport | None = None
@@ -203,10 +204,10 @@ class _Session:
                         lambda: self._errors, remote_addr=(sink.host, sink.port)
                     )
                 else:
-                    reader, self._writer = await asyncio.open_connection(sink.host, sink.port, ssl=context)
+                    self._reader, self._writer = await asyncio.open_connection(sink.host, sink.port, ssl=context)
                     self._writer.transport.set_write_buffer_limits(high=0)
                     # A receiver says nothing; that reading ends means that it has gone.
-                    self._gone = asyncio.create_task(reader.read(1), name="syslog-gone")
+                    self._gone = asyncio.create_task(self._reader.read(1), name="syslog-gone")
         except (OSError, TimeoutError, ValueError) as error:
             raise Unavailable(f"cannot be reached: {str(error) or type(error).__name__}") from error
         return self
@@ -255,7 +256,6 @@ class _Session:
                 await self._writer.drain()
                 pause = 0.0005
                 while _unconfirmed(self._writer.get_extra_info("socket")):
-                    self._alive()
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, 0.1)
         except TimeoutError:
@@ -263,7 +263,8 @@ class _Session:
         except (OSError, ssl.SSLError) as error:
             raise Unavailable(f"the connection broke: {error}") from error
         await asyncio.sleep(0.001)  # a refusal of the other machine empties the queue too: let the loop see it
-        self._alive()
+        if self._reader is not None and (broke := self._reader.exception()) is not None:
+            raise Unavailable(f"the connection broke: {broke}")
 
     def _alive(self) -> None:
         """Raises `Unavailable` where the receiver has hung up, or its machine says that nobody listens."""
@@ -285,14 +286,17 @@ class _Errors(asyncio.DatagramProtocol):
 
 
 def _unconfirmed(line: Any) -> int:
-    """Bytes that the other machine has not confirmed; 0 where the system does not tell."""
+    """Bytes that the other machine has not confirmed; 0 where the system does not tell. Raises `OSError`."""
     if not sys.platform.startswith("linux") or line is None:
         return 0
     import fcntl
     import termios
 
     count = array.array("i", [0])
-    fcntl.ioctl(line.fileno(), termios.TIOCOUTQ, count)
+    number = line.fileno()
+    if number < 0:
+        raise ConnectionResetError("the receiver has closed the connection")
+    fcntl.ioctl(number, termios.TIOCOUTQ, count)
     return count[0]
 
 
