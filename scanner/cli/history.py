@@ -10,6 +10,7 @@ import click
 from scanner.cli import keeping, options
 
 if TYPE_CHECKING:
+    from scanner.store import Store
     from scanner.store.reading import Entry, Sighting
 
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N",
               help="At most so many lines.")  # fmt: skip
 @click.option("--report", "scan", metavar="SCAN", help="Write this scan's report again, as it was, in any --format.")
+@click.option("--refused", is_flag=True,
+              help="List the messages that a receiver of [publish.NAME] would not take.")
 @click.option("--format", "format_", default="text", show_default=True, metavar="F",
               help="text or json; with --report any report format.")  # fmt: skip
 @options.output
 def command(
-    device: str | None, store: str | None, site: str | None, limit: int, scan: str | None, format_: str,
-    output: Path | None,
+    device: str | None, store: str | None, site: str | None, limit: int, scan: str | None, refused: bool,
+    format_: str, output: Path | None,
 ) -> int:  # fmt: skip
     """List the scans that are kept, newest first, or with DEVICE everything one device was.
 
@@ -37,6 +40,7 @@ def command(
       lanveto history
       lanveto history 3c-ef-8c-11-22-33
       lanveto history --site hq --format json
+      lanveto history --refused
       lanveto history --report last~1 --format csv --output then.csv
     """
     from scanner.errors import UsageProblem
@@ -53,6 +57,11 @@ def command(
             return 0
         if format_ not in {"text", "json"}:
             raise UsageProblem(f"--format {format_}: the history is written as text or json")
+        if refused:
+            if device is not None:
+                raise UsageProblem("--refused lists messages of all devices: leave DEVICE out")
+            options.emit(_refused(history, limit, format_), output)
+            return 0
         if device is None:
             found = reading.entries(history, site=site, limit=limit)
             options.emit(_json("scans", [_scan(e) for e in found]) if format_ == "json" else _list(found), output)
@@ -63,6 +72,27 @@ def command(
         text = _json("sightings", [_sighting(s) for s in sightings]) if format_ == "json" else _life(sightings)
         options.emit(text, output)
     return 0
+
+
+def _refused(history: Store, limit: int, format_: str) -> str:
+    """What was set aside, newest first, and how many messages each sink still waits for or has lost."""
+    from tabulate import tabulate
+
+    from scanner.store import outbox
+    from scanner.values import one_line
+
+    headers = ("sink", "refused (UTC)", "kind", "event", "reason")
+    found = outbox.refusals(history)
+    standing = outbox.standing(history)
+    if format_ == "json":
+        sinks = [{"sink": s.name, "waiting": s.waiting, "lost": s.lost, "refused": s.refused} for s in standing]
+        names = ("sink", "time", "kind", "event", "reason")
+        return _json("refused", [dict(zip(names, row, strict=True)) for row in found[:limit]], sinks=sinks)
+    rows = [(sink, at[:19].replace("T", " "), kind, uid, one_line(why)) for sink, at, kind, uid, why in found[:limit]]
+    text = tabulate(rows, headers=headers, disable_numparse=True) if rows else "Nothing was refused."
+    more = [f"{len(found) - limit} older ones are not shown (--limit)."] if len(found) > limit else []
+    more += [f"{s.name}: {s.waiting} waiting, {s.refused} refused, {s.lost} lost" for s in standing]
+    return "\n".join((text, *more)) + "\n"
 
 
 def _list(entries: list[Entry]) -> str:
@@ -122,10 +152,10 @@ def _sighting(sighting: Sighting) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _json(name: str, rows: list[dict[str, Any]]) -> str:
+def _json(name: str, rows: list[dict[str, Any]], **more: Any) -> str:
     import msgspec
 
     from scanner.values import escaped_json
 
-    body = msgspec.json.format(msgspec.json.encode({"schema": 1, name: rows}), indent=2)
+    body = msgspec.json.format(msgspec.json.encode({"schema": 1, name: rows, **more}), indent=2)
     return escaped_json(body.decode()) + "\n"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from scanner.store.outbox import Draft
 
-_ROOMS = frozenset({"choice", "deliver", "documents"})  # files here that are not sinks
+_ROOMS = frozenset({"choice", "deliver", "documents", "shapes"})  # files here that are not sinks
 
 
 class Unavailable(Exception):

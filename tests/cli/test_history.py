@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from scanner.cli import main
+from scanner.store import open_store, outbox
+from scanner.store.outbox import Draft
 
 CASE = """\
 - id: lorex
@@ -60,3 +62,24 @@ def test_a_report_again(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["scan"]["profiles"] == ["us-federal-contractor"]
     assert main.run(["history", "--report", "9"]) == 2
     assert "scan 9: there is none" in capsys.readouterr().err
+
+
+def test_what_a_receiver_refused(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["history", "--refused"]) == 0
+    assert "Nothing was refused." in capsys.readouterr().out
+    with open_store(kept) as store:
+        outbox.register(store, ["tickets"])
+        outbox.put(store, [Draft("e1", "hq", "finding-opened", b"{}"), Draft("e2", "hq", "finding-opened", b"{}")])
+        first = outbox.take(store, "tickets", 1)[0]
+        outbox.set_aside(store, "tickets", first, "HTTP 422\x1b[2J")
+        outbox.advance(store, "tickets", first.number)
+    assert main.run(["history", "--refused"]) == 0
+    out = capsys.readouterr().out
+    assert "HTTP 422" in out
+    assert "\x1b" not in out
+    assert "tickets: 1 waiting, 1 refused, 0 lost" in out
+    assert main.run(["history", "--refused", "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["refused"][0]["event"] == "e1"
+    assert told["sinks"] == [{"sink": "tickets", "waiting": 1, "lost": 0, "refused": 1}]
+    assert main.run(["history", "x", "--refused"]) == 2
