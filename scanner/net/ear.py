@@ -12,16 +12,15 @@ import socket
 import struct
 import time
 from collections.abc import Collection, Iterator
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
+from scanner.net.closing import Closing
 from scanner.net.interfaces import Link
-from scanner.net.packet import SOL_PACKET, Program, attach, translated
+from scanner.net.packet import ADD_MEMBERSHIP, SOL_PACKET, Option, Program, dropped, tap, translated
 
 ALL_KINDS = 0x0003
-_ADD_MEMBERSHIP, _STATISTICS, _AUXDATA, _IGNORE_OUTGOING = 1, 6, 8, 23
+_AUXDATA = 8
 _MR_PROMISC, _MR_ALLMULTI = 1, 2
-_RCVBUFFORCE, _RCVBUF = 33, 8
 _BUFFER = 32 << 20
 _VLAN_VALID = 0x10
 _SNAP = 65_535
@@ -134,34 +133,18 @@ def _either(code: _Assembler, ports: Collection[int], load: int, offset: int, na
             code.label(f"next{name}")
 
 
-class Ear:
+class Ear(Closing):
     """Hears on one link until it is closed. Raises `PermissionError` without CAP_NET_RAW, `LinkGone`."""
 
     def __init__(self, link: Link, what: Program, *, promiscuous: bool = False) -> None:
         self.link = link
         self._dropped = 0
-        self._sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-        try:
-            self._sock.setblocking(False)
-            attach(self._sock, what)  # before the bind that opens the tap: nothing unfiltered gets in
-            modes = (_MR_ALLMULTI, _MR_PROMISC) if promiscuous else (_MR_ALLMULTI,)
-            options: list[tuple[int, int, int | bytes]] = [
-                (SOL_PACKET, _ADD_MEMBERSHIP, struct.pack("=iHH8s", link.index, mode, 0, b"")) for mode in modes
-            ]
-            options += [
-                (socket.SOL_SOCKET, _RCVBUFFORCE, _BUFFER), (SOL_PACKET, _AUXDATA, 1), (SOL_PACKET,
-                _IGNORE_OUTGOING, 1),
-                (socket.SOL_SOCKET, _TIMESTAMP, 1),
-            ]  # fmt: skip
-            for level, option, value in options:
-                try:
-                    self._sock.setsockopt(level, option, value)
-                except OSError:
-                    continue  # a help, not a need
-            self._sock.bind((link.name, ALL_KINDS))
-        except OSError as error:
-            self._sock.close()
-            raise translated(error, link) from error
+        modes = (_MR_ALLMULTI, _MR_PROMISC) if promiscuous else (_MR_ALLMULTI,)
+        options: list[Option] = [
+            (SOL_PACKET, ADD_MEMBERSHIP, struct.pack("=iHH8s", link.index, mode, 0, b"")) for mode in modes
+        ]
+        options += [(SOL_PACKET, _AUXDATA, 1), (socket.SOL_SOCKET, _TIMESTAMP, 1)]
+        self._sock = tap(link, ALL_KINDS, what, room=_BUFFER, options=options)
 
     def fileno(self) -> int:
         """For `select`."""
@@ -190,24 +173,12 @@ class Ear:
 
     def drops(self) -> int:
         """Frames that the kernel had no room for, since the ear was opened."""
-        try:
-            _count, dropped = struct.unpack("=II", self._sock.getsockopt(SOL_PACKET, _STATISTICS, 8))
-        except OSError:
-            return self._dropped
-        self._dropped += int(dropped)
+        self._dropped += dropped(self._sock)
         return self._dropped
 
     def close(self) -> None:
         """Stop listening; the interface forgets what it was asked to pass."""
         self._sock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def wait(ears: Collection[Ear], seconds: float) -> list[Ear]:

@@ -8,9 +8,8 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
-from types import TracebackType
-from typing import Self
 
+from scanner.net.closing import Closing
 from scanner.net.packet import attach
 from scanner.values import internet_checksum
 
@@ -24,7 +23,7 @@ _RCVBUFFORCE = 33
 _BUSY = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.EINTR})
 
 
-class EchoSocket:
+class EchoSocket(Closing):
     """Sends echo requests to IPv4 hosts and receives the replies; non-blocking.
 
     Each request carries a token made of the address with a secret key: a reply counts only for the host that was
@@ -93,14 +92,6 @@ class EchoSocket:
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _only(number: int) -> tuple[tuple[int, int, int, int], ...]:

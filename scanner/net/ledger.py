@@ -7,10 +7,9 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from scanner.errors import UsageProblem
+from scanner.net.closing import Closing
 from scanner.values import one_line
 
 _FLUSH = 32_768  # bytes of lines that wait for one write
@@ -21,7 +20,7 @@ def now() -> str:
     return datetime.now(tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Ledger:
+class Ledger(Closing):
     """Counts of what was sent, and the audit log where there is one.
 
     A line holds, tab-separated: time, kind (`arp`, `udp`, `tcp`, `tls`, `neighbour`), destination, bytes, what.
@@ -87,11 +86,3 @@ class Ledger:
         handle, self._file = self._file, None
         if handle is not None:
             os.close(handle)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -10,14 +10,16 @@ import errno
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Self
 
 from scanner.errors import ScanIncomplete
+from scanner.net.closing import Closing
 from scanner.net.interfaces import Link
 
 Program = Sequence[tuple[int, int, int, int]]
 """Classic BPF (linux/filter.h): code, jump if true, jump if false, operand."""
+
+Option = tuple[int, int, int | bytes]
+"""Of a socket: level, name, value."""
 
 LOAD_BYTE, LOAD_HALF, LOAD_WORD = 0x30, 0x28, 0x20
 """Load from an absolute offset, as BPF code."""
@@ -25,7 +27,8 @@ EQUAL, TAKE = 0x15, 0x06
 """Compare and branch; end with so many bytes taken, 0: dropped."""
 
 SOL_PACKET = 263
-_STATISTICS, _IGNORE_OUTGOING, _ADD_MEMBERSHIP, _MR_MULTICAST = 6, 23, 1, 0
+ADD_MEMBERSHIP = 1
+_STATISTICS, _IGNORE_OUTGOING, _MR_MULTICAST = 6, 23, 0
 _ATTACH_FILTER, _RCVBUFFORCE = 26, 33
 _RECEIVE_BUFFER = 16 << 20
 _GONE = frozenset({errno.ENETDOWN, errno.ENODEV, errno.ENXIO, errno.ENETUNREACH})
@@ -39,7 +42,7 @@ class LinkGone(ScanIncomplete):
         self.link = link
 
 
-class PacketSocket:
+class PacketSocket(Closing):
     """Sends frames on one link and receives those of one EtherType that a filter takes; non-blocking.
 
     What is sent passes the queue of the link like everything else, so that a capture on this machine shows it.
@@ -53,26 +56,11 @@ class PacketSocket:
     ) -> None:
         self.link = link
         shape = socket.SOCK_DGRAM if headless else socket.SOCK_RAW
-        self._sock = socket.socket(socket.AF_PACKET, shape | socket.SOCK_CLOEXEC, 0)
-        try:
-            self._sock.setblocking(False)
-            attach(self._sock, program)  # before the bind that opens the tap: nothing unfiltered gets in
-            options: list[tuple[int, int, int | bytes]] = [
-                (SOL_PACKET, _ADD_MEMBERSHIP, struct.pack("=iHH8s", link.index, _MR_MULTICAST, len(group), group))
-                for group in groups
-            ]
-            options += [
-                (socket.SOL_SOCKET, _RCVBUFFORCE, _RECEIVE_BUFFER), (SOL_PACKET, _IGNORE_OUTGOING, 1),
-            ]  # fmt: skip
-            for level, option, value in options:
-                try:
-                    self._sock.setsockopt(level, option, value)
-                except OSError:
-                    continue  # a help, not a need
-            self._sock.bind((link.name, kind))
-        except OSError as error:
-            self._sock.close()
-            raise translated(error, link) from error
+        options: list[Option] = [
+            (SOL_PACKET, ADD_MEMBERSHIP, struct.pack("=iHH8s", link.index, _MR_MULTICAST, len(group), group))
+            for group in groups
+        ]
+        self._sock = tap(link, kind, program, shape=shape, room=_RECEIVE_BUFFER, options=options)
 
     def fileno(self) -> int:
         """For event loops."""
@@ -106,23 +94,11 @@ class PacketSocket:
 
     def drops(self) -> int:
         """Frames that the kernel had no room for, since the last call."""
-        try:
-            _packets, drops = struct.unpack("=II", self._sock.getsockopt(SOL_PACKET, _STATISTICS, 8))
-        except OSError:
-            return 0
-        return int(drops)
+        return dropped(self._sock)
 
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def permitted() -> bool:
@@ -132,6 +108,41 @@ def permitted() -> bool:
     except (OSError, AttributeError):
         return False
     return True
+
+
+def tap(
+    link: Link, kind: int, program: Program, *, shape: int = socket.SOCK_RAW, room: int, options: Sequence[Option] = ()
+) -> socket.socket:
+    """A non-blocking socket for the frames of one EtherType on a link that a filter takes, with so many bytes of room.
+
+    `options` are helps, not needs: what the kernel refuses is left out. Raises as `PacketSocket` does.
+    """
+    sock = socket.socket(socket.AF_PACKET, shape | socket.SOCK_CLOEXEC, 0)
+    try:
+        sock.setblocking(False)
+        attach(sock, program)  # before the bind that opens the tap: nothing unfiltered gets in
+        helps: list[Option] = [
+            *options, (socket.SOL_SOCKET, _RCVBUFFORCE, room), (SOL_PACKET, _IGNORE_OUTGOING, 1),
+        ]  # fmt: skip
+        for level, option, value in helps:
+            try:
+                sock.setsockopt(level, option, value)
+            except OSError:
+                continue
+        sock.bind((link.name, kind))
+    except OSError as error:
+        sock.close()
+        raise translated(error, link) from error
+    return sock
+
+
+def dropped(sock: socket.socket) -> int:
+    """Frames that the kernel had no room for, since the last call; 0 where it does not say."""
+    try:
+        _packets, drops = struct.unpack("=II", sock.getsockopt(SOL_PACKET, _STATISTICS, 8))
+    except OSError:
+        return 0
+    return int(drops)
 
 
 def attach(sock: socket.socket, program: Program) -> None:

@@ -16,9 +16,8 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from types import TracebackType
-from typing import Self
 
+from scanner.net.closing import Closing
 from scanner.net.interfaces import Link
 from scanner.net.packet import EQUAL, LOAD_BYTE, LOAD_HALF, TAKE, PacketSocket, attach
 
@@ -99,7 +98,7 @@ class Sequences:
         return None if place is None else self.of(address)[place]
 
 
-class SynSocket:
+class SynSocket(Closing):
     """Sends probes one way and receives their answers; non-blocking.
 
     Raises `PermissionError` without CAP_NET_RAW, `LinkGone` when the link goes away, `OSError` where no port is free.
@@ -208,14 +207,6 @@ class SynSocket:
         for sock in (self._mouth, self._ear, self._holder):
             if sock is not None:
                 sock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def parse(packet: bytes) -> Answer | None:
