@@ -132,7 +132,10 @@ def rows(source: Input, *, skip_until: Sequence[str] = ()) -> Iterator[tuple[int
     if first is None:
         raise InputProblem(f"{source.name}: has no header line that names its columns")
     delimiter = delimiter_of(first)
-    header += [name.strip().strip('"').lower() for name in next(csv.reader([first], delimiter=delimiter))]
+    try:
+        header += [name.strip().strip('"').lower() for name in next(csv.reader([first], delimiter=delimiter))]
+    except csv.Error as error:  # a lone carriage return, a field without end
+        raise InputProblem(f"{source.name}: line {numbers[0]} names no columns: {error}") from error
     reader = csv.reader(feed, delimiter=delimiter)
     while True:
         try:

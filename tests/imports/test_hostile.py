@@ -1,0 +1,109 @@
+"""Files that nobody meant: whatever the bytes, every importer ends with what it could read and one kind of error."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from io import BytesIO
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scanner import imports
+from scanner.errors import InputProblem
+from scanner.imports.base import HEAD, Head, Input
+from scanner.picture import Picture
+from tests.imports.frames import arp, datagram, pcap, pcapng, request, segment
+
+MOST = 20_000
+"""Things one small file can tell; more would be one that multiplies."""
+
+SAMPLES = {
+    "arp": b"192.0.2.1 dev eth0 lladdr 3c:ef:8c:11:22:33 REACHABLE\nInternet  192.0.2.2  4  c42f.90a7.b5d1  ARPA  Vlan10\n",
+    "csv": b"ip,mac,hostname,vlan,time\n192.0.2.1,3c:ef:8c:11:22:33,\"a, \"\"b\"\"\",10,2026-11-24T10:00:00Z\n",
+    "dhcpd": b'lease 192.0.2.1 {\n  starts 2 2026/11/24 10:00:00;\n  hardware ethernet 3c:ef:8c:11:22:33;\n  client-hostname "cam";\n  set vendor-class-identifier = "dahua";\n}\n',
+    "dnsmasq": b"1764000000 3c:ef:8c:11:22:33 192.0.2.1 cam 01:3c:ef:8c:11:22:33\n",
+    "kea": b"address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,user_context,pool_id\n192.0.2.1,3c:ef:8c:11:22:33,,3600,1764000000,1,0,0,cam,0,,0\n",
+    "mac-table": b"core-1#show mac address-table\n  10    3cef.8c11.2233    DYNAMIC     Gi1/0/1\n",
+    "masscan": b'[\n{ "ip": "192.0.2.1", "timestamp": "1764000000", "ports": [ {"port": 80, "proto": "tcp", "status": "open"} ] },\n{ "ip": "192.0.2.1", "ports": [ {"port": 80, "proto": "tcp", "service": {"name": "http", "banner": "HTTP/1.0 200 OK"}} ] }\n]\n',
+    "zgrab2": b'{"ip":"192.0.2.1","data":{"http":{"status":"success","protocol":"http","port":80,"result":{"response":{"status_code":200,"headers":{"server":["App-webs/"]},"body":"<title>x</title>"}},"timestamp":"2026-11-24T10:00:00Z"}}}\n',
+    "lanveto": b'{"id":"x","ip":"192.0.2.1","mac":"3c:ef:8c:11:22:33","observations":[{"channel":"dhcp.hostname","value":"cam"}]}\n',
+    "snmp-walk": b".1.3.6.1.2.1.4.22.1.2.1.192.0.2.1 = Hex-STRING: 3C EF 8C 11 22 33\n.1.3.6.1.2.1.17.4.3.1.2.60.239.140.17.34.51 = INTEGER: 3\n.1.3.6.1.2.1.1.1.0 = STRING: \"x\"\n",
+    "windows-dhcp": b'"IPAddress","ScopeId","ClientId","HostName","AddressState","LeaseExpiryTime"\n"192.0.2.1","192.0.2.0","3c-ef-8c-11-22-33","cam","Active","11/24/2026 10:00:00"\n',
+}  # fmt: skip
+NAMES = [name for name in imports.names() if name != "nmap"]
+"""nmap's XML is read in a process of its own (tests/imports/test_nmap.py)."""
+
+
+def _source(data: bytes) -> Input:
+    head = data[:HEAD]
+    return Input("hostile", BytesIO(data), Head(head, head.decode("utf-8", "replace"), "hostile"))
+
+
+def _taken(name: str, data: bytes) -> int:
+    """Reads, enters and makes recordings of everything; returns how much there was."""
+    picture, count, source = Picture(), 0, _source(data)
+    assert 0 <= imports.get(name).score(source.head) <= 1
+    with contextlib.suppress(InputProblem):
+        for heard in imports.get(name).read(source):
+            picture.enter(heard, "hostile", None)
+            count += 1
+            assert count < MOST
+    picture.recordings()
+    return count
+
+
+def _mutated(sample: bytes, chance: random.Random) -> bytes:
+    """A sample with parts cut, doubled, swapped and overwritten."""
+    data = bytearray(sample)
+    for _ in range(chance.randrange(1, 6)):
+        if not data:
+            break
+        at, length = chance.randrange(len(data)), chance.randrange(1, 40)
+        kind = chance.randrange(5)
+        if kind == 0:
+            del data[at : at + length]
+        elif kind == 1:
+            data[at:at] = data[at : at + length] * chance.randrange(1, 8)
+        elif kind == 2:
+            data[at : at + length] = chance.randbytes(length)
+        elif kind == 3:
+            data[at] = chance.choice(b'\0\r\n"\'{}[],;:.%\xff-9')
+        else:
+            del data[at:]
+    return bytes(data)
+
+
+def test_every_importer_of_text_has_a_sample() -> None:
+    assert set(SAMPLES) == set(NAMES) - {"pcap"}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_samples_are_understood(name: str) -> None:
+    assert _taken(name, SAMPLES[name]) > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.binary(max_size=2000))
+@settings(max_examples=60, deadline=None)
+def test_any_bytes(name: str, data: bytes) -> None:
+    _taken(name, data)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_mutated_samples(name: str) -> None:
+    chance = random.Random(7)
+    for _ in range(300):
+        _taken(name, _mutated(SAMPLES[name] * chance.choice((1, 1, 5)), chance))
+
+
+def test_captures_with_damaged_and_doubled_frames() -> None:
+    page = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<title>x</title>"
+    frames = [arp(), arp(tags=(10,)), datagram(b"<?xml?><ProbeMatch/>", 37020, 50_000), request(), segment(page, 80, 40_000)]
+    assert _taken("pcap", pcap(frames)) > 0
+    chance = random.Random(8)
+    for _ in range(200):
+        damaged = [_mutated(frame, chance) for frame in chance.choices(frames, k=8)]
+        _taken("pcap", chance.choice((pcap, pcapng))(damaged))
+        _taken("pcap", _mutated(chance.choice((pcap, pcapng))(frames), chance))
