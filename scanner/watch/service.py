@@ -91,24 +91,40 @@ class Service:
             await self._serve_sinks()
             self._notifier.tell("READY=1", "STATUS=waiting for the first scan")
             self._log.say("watching", event="started", every=self._setup.schedule.every)
-            age = await self._age()
-            last, beat = None, time.monotonic() + self._setup.schedule.first(age)
-            while not self.stop.is_set() and (self._limit is None or self.cycles < self._limit):
-                due = beat if age is None and last is None else beat + self._setup.schedule.delay(self._chance)
-                if not await self._wait_for(due):
-                    beat = beat if last is None else last + self._setup.schedule.every
-                    continue
-                if self.stop.is_set():
-                    break
-                await self._cycle(beat)
-                last = beat
-                beat, missed = self._setup.schedule.following(beat, time.monotonic())
-                if not missed:
-                    self._log.mended("pace")
+            await self._until_stopped()
         finally:
             self._notifier.tell("STOPPING=1")
             await self._end(helpers)
             self._log.say("stopped", event="stopped", scans=self.cycles)
+
+    async def _until_stopped(self) -> None:
+        """The loop; whoever holds it up (a locked store, for up to 20 s) does not hold up the end."""
+        work = asyncio.create_task(self._loop(), name="watch-loop")
+        waiter = asyncio.create_task(self.stop.wait(), name="watch-end")
+        try:
+            await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work}, timeout=1.25 * LEAVE)
+            if work.done():
+                work.result()
+        finally:
+            waiter.cancel()
+            work.cancel()
+
+    async def _loop(self) -> None:
+        age = await self._age()
+        last, beat = None, time.monotonic() + self._setup.schedule.first(age)
+        while not self.stop.is_set() and (self._limit is None or self.cycles < self._limit):
+            due = beat if age is None and last is None else beat + self._setup.schedule.delay(self._chance)
+            if not await self._wait_for(due):
+                beat = beat if last is None else last + self._setup.schedule.every
+                continue
+            if self.stop.is_set():
+                break
+            await self._cycle(beat)
+            last = beat
+            beat, missed = self._setup.schedule.following(beat, time.monotonic())
+            if not missed:
+                self._log.mended("pace")
 
     # -- time ----------------------------------------------------------------------------------------------------
 

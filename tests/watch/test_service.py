@@ -184,6 +184,29 @@ def test_a_locked_store_is_said_once_and_survived(
         assert reading.entries(impatient)[0].state == "completed"
 
 
+def test_a_locked_store_does_not_hold_up_the_end(store: Store, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "h.sqlite", isolation_level=None)
+
+    async def scan() -> Ended:
+        other.execute("BEGIN IMMEDIATE")
+        return Ended("no network")
+
+    async def main() -> float:
+        service = Service(store, Setup(Schedule(60, 0), scan), Heard().log)
+        task = asyncio.create_task(service.run())
+        await _until(lambda: service.cycles == 1)
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        service.stop.set()
+        await task
+        spent = time.monotonic() - began
+        other.execute("ROLLBACK")
+        return spent
+
+    assert asyncio.run(main()) < 1
+    other.close()
+
+
 def test_a_disk_that_is_full_is_said_once_and_survived(store: Store, make_report: Callable[..., Report], tmp_path: Path) -> None:
     heard = Heard()
     service = Service(store, Setup(NOW, _keeping(store, make_report), site="hq"), heard.log)
