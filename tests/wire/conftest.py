@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -217,20 +219,29 @@ def compare(fleet: tuple[Recording, ...], rules: Knowledge) -> Comparison:
 
 
 SNIFF = """
-import socket, sys, time
+import socket, struct, sys, time
 sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+sock.setsockopt(socket.SOL_SOCKET, 35, 1)  # SO_TIMESTAMPNS: when the kernel saw it, however late we are
 sock.bind(("s0", 3))
 own = sock.getsockname()[4]
 print("listening", flush=True)
 while True:
-    frame = sock.recv(2048)
-    if frame[6:12] != own:
-        continue
-    kind = frame[12:14].hex()
+    frame, ancillary, _, _ = sock.recvmsg(2048, 64)
+    seconds, nanoseconds = struct.unpack("=qq", ancillary[0][2])
+    moment = seconds + nanoseconds / 1e9 + time.monotonic() - time.time()
+    kind, ours = frame[12:14].hex(), frame[6:12] == own
     target = socket.inet_ntoa(frame[38:42] if kind == "0806" else frame[30:34]) if kind in ("0806", "0800") else "-"
-    print(kind, frame[:6].hex(":"), target, time.monotonic(), flush=True)
+    if ours:
+        print("sent", kind, frame[:6].hex(":"), target, moment, flush=True)
+    if kind == "0800" and frame[23] == 6:
+        start = 14 + 4 * (frame[14] & 15)
+        ports = struct.unpack("!HH", frame[start : start + 4])
+        peer, port, mine = (target, ports[1], ports[0]) if ours else (socket.inet_ntoa(frame[26:30]), *ports)
+        print("tcp", int(ours), peer, port, mine, frame[start + 13], moment, flush=True)
 """
+SYN, ACK, OVER = 2, 16, 5
+"""Flags of TCP; a FIN or an RST ends a connection."""
 
 
 @dataclass
@@ -238,8 +249,31 @@ class Capture:
     """Frames that the scanner sent: (ether type, destination MAC, target address)."""
 
     frames: list[tuple[str, str, str]] = field(default_factory=list)
-    last: float = 0.0
-    """When the last one was sent, by the monotonic clock."""
+    moments: list[float] = field(default_factory=list)
+    """When each was sent, by the monotonic clock."""
+    tcp: list[tuple[bool, str, int, int, int, float]] = field(default_factory=list)
+    """Segments both ways: ours or not, the device's address and port, our port, flags, moment."""
+
+    @property
+    def last(self) -> float:
+        """When the last frame was sent."""
+        return self.moments[-1]
+
+    def syns(self) -> list[tuple[str, int, float]]:
+        """Connections that the scanner tried: address, port, moment."""
+        return [(peer, port, at) for ours, peer, port, _, flags, at in self.tcp if ours and flags & (SYN | ACK) == SYN]
+
+    def together(self) -> dict[str, int]:
+        """The most connections that were open to each device at a time."""
+        held: dict[str, set[tuple[int, int]]] = defaultdict(set)
+        most: dict[str, int] = {}
+        for ours, peer, port, mine, flags, _ in self.tcp:
+            if not ours and flags & (SYN | ACK) == SYN | ACK:
+                held[peer].add((port, mine))
+            elif flags & OVER:
+                held[peer].discard((port, mine))
+            most[peer] = max(most.get(peer, 0), len(held[peer]))
+        return most
 
 
 @pytest.fixture
@@ -251,15 +285,27 @@ def capture() -> Callable[[Sequence[str]], Any]:
         process = subprocess.Popen([*enter, sys.executable, "-c", SNIFF], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         assert process.stdout.readline() == "listening\n"
+        lines: list[str] = []
+        reader = threading.Thread(target=lines.extend, args=(process.stdout,))  # a full pipe would stop the sniffer
+        reader.start()
         caught = Capture()
         try:
             yield caught
         finally:
             time.sleep(0.3)
             process.terminate()
-            for line in process.communicate()[0].splitlines():
-                kind, mac, target, moment = line.split()
-                caught.frames.append((kind, mac, target))
-                caught.last = float(moment)
+            process.wait(5)
+            reader.join(5)
+            process.stdout.close()
+            for line in lines:
+                if not line.endswith("\n"):
+                    continue  # it was stopped while it wrote
+                what, *rest = line.split()
+                if what == "sent":
+                    caught.frames.append((rest[0], rest[1], rest[2]))
+                    caught.moments.append(float(rest[3]))
+                else:
+                    ours, peer, port, mine, flags, moment = rest
+                    caught.tcp.append((ours == "1", peer, int(port), int(mine), int(flags), float(moment)))
 
     return listen

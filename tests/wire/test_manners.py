@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scanner import ports
+from scanner.config import MANNERS, Speed
 from scanner.model import Recording
 from scanner.protocols import protocols
 from scanner.simulate.lab import Lab
@@ -139,3 +142,67 @@ def test_results_stand_in_the_stream_when_ctrl_c_comes_and_the_scan_continues(fe
     assert {json.loads(line)["ip"] for line in done.stdout.splitlines()} == {d.ip for d in few.devices.values()}
     again = me.run("scan", "--resume", "last", enter=few.ready.enter)
     assert (again.returncode, "no interrupted scan" in again.stderr) == (2, True)
+
+
+def busiest(moments: Sequence[float]) -> int:
+    """The most events in any one second, whenever it begins."""
+    return max((sum(start <= other < start + 1 for other in moments) for start in moments), default=0)
+
+
+def asked_by_arp(caught: Any) -> list[float]:
+    """When ARP requests to everybody went out."""
+    both = zip(caught.frames, caught.moments, strict=True)
+    return [at for (kind, mac, _), at in both if kind == "0806" and mac == "ff:ff:ff:ff:ff:ff"]
+
+
+def by_device(caught: Any) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for address, _, at in caught.syns():
+        found[address].append(at)
+    return found
+
+
+def test_a_gentle_scan_keeps_to_what_arp_inspection_allows(few: Lab, me: Any, capture: Any) -> None:
+    manners = MANNERS[Speed.GENTLE]
+    with capture(few.ready.enter) as caught:
+        report, _ = me.scan("10.77.0.1-10.77.0.40", "--gentle", "--ports", "80,443", enter=few.ready.enter)
+
+    requests = asked_by_arp(caught)
+    assert len(requests) >= 40
+    assert manners.arp == 10
+    assert busiest(requests) <= manners.arp
+    assert caught.syns()
+    assert busiest([at for _, _, at in caught.syns()]) <= manners.connects
+    assert max(busiest(moments) for moments in by_device(caught).values()) <= (manners.device_connects or 0)
+    assert set(caught.together().values()) <= {0, 1}
+    assert len(report["devices"]) == len(SOME)
+
+
+@pytest.mark.parametrize("words", [(), ("--fast",), ("--no-raw",)])
+def test_one_connection_at_a_time_and_never_to_a_forbidden_port(
+    few: Lab, me: Any, capture: Any, words: tuple[str, ...]
+) -> None:
+    with capture(few.ready.enter) as caught:
+        report, _ = me.scan(NETWORK, *words, enter=few.ready.enter)
+
+    assert len(report["devices"]) == len(SOME)
+    together = caught.together()
+    assert few.devices["axis-dome"].ip in together
+    assert len([most for most in together.values() if most == 1]) >= 4
+    assert {address: most for address, most in together.items() if most > 1} == {}
+    assert {port for _, port, _ in caught.syns()} & ports.FORBIDDEN.keys() == set()
+    assert few.violations() == []
+    if "--fast" not in words:
+        manners = MANNERS[Speed.NORMAL]
+        assert busiest(asked_by_arp(caught)) <= manners.arp + manners.arp / 50
+        assert busiest([at for _, _, at in caught.syns()]) <= manners.connects + manners.connects / 50
+        assert max(busiest(moments) for moments in by_device(caught).values()) <= (manners.device_connects or 0)
+
+
+def test_a_forbidden_port_is_not_spoken_to_even_where_it_is_named(few: Lab, me: Any, capture: Any) -> None:
+    named = f"80,{','.join(map(str, ports.FORBIDDEN))}"
+    with capture(few.ready.enter) as caught:
+        done = me.run("scan", NETWORK, "--ports", named, "--timeout", "1", enter=few.ready.enter)
+
+    assert {port for _, port, _ in caught.syns()} & ports.FORBIDDEN.keys() == set(), done.stderr
+    assert few.violations() == []
