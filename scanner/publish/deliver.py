@@ -14,14 +14,16 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from scanner.errors import StoreProblem
-from scanner.publish import Configured, Doubtful, Session, Unavailable
+from scanner.publish import Configured, Doubtful, Session, Unavailable, event
 from scanner.store import Store, outbox
-from scanner.store.outbox import Waiting
+from scanner.store.outbox import Draft, Waiting
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds before another attempt: doubled each time, with some chance in it."""
 TRIES = 5
 """Attempts at one message before the next one is tried in its stead."""
+FAR = 10_000
+"""Messages among which one is looked for that shows whether the receiver is well."""
 LOOK = 1.0
 """Seconds after which the queue is looked at again even if nobody called: another process may have filled it."""
 BEAT = 60.0
@@ -164,14 +166,26 @@ class Delivery:
     async def _doubt(self, session: Session, rest: Sequence[Waiting], problem: Doubtful) -> int:
         first = rest[0]
         tries = self._tries[first.number] = self._tries.get(first.number, 0) + 1
-        if tries < TRIES or len(rest) < 2:
+        if tries < TRIES:
+            raise problem
+        # Only what the receiver would be asked about can show that it is well.
+        for many in (len(rest), FAR):
+            rest = rest if many <= len(rest) else await aside(outbox.take, self._store, self._name, many)
+            other = next((n for n in range(1, len(rest)) if self._concerns(rest[n].draft)), None)
+            if other is not None:
+                break
+        else:
             raise problem
         try:
-            answers = await session.send([rest[1].draft])
+            answers = await session.send([rest[other].draft])
         except Doubtful:
             raise problem from None
-        # The receiver is well: it is this message that it cannot take.
-        return await self._settle(rest[:2], [f"{problem} ({tries} attempts)", *answers])
+        # The receiver is well: it is the first message that it cannot take.
+        between = [None] * (other - 1)
+        return await self._settle(rest[: other + 1], [f"{problem} ({tries} attempts)", *between, *answers])
+
+    def _concerns(self, draft: Draft) -> bool:
+        return self._configured.sink.slots or event(draft, self._configured.choice) is not None
 
     async def _settle(self, batch: Sequence[Waiting], answers: Sequence[str | None]) -> int:
         refused = [(w, reason) for w, reason in zip(batch, answers, strict=True) if reason is not None]

@@ -161,10 +161,12 @@ def test_a_receiver_that_takes_nothing_loses_nothing(
     receiver: Callable[..., Receiver], store: Store, code: int
 ) -> None:
     server = receiver(*[code] * 100)
-    outbox.put(store, [event(1), event(2)])
-    with pytest.raises(Doubtful, match=f"HTTP {code}"):
-        _drain(store, _hook(server.url()))
-    assert outbox.standing(store)[0].waiting == 2
+    # What it is never asked about shows nothing of its health.
+    outbox.put(store, [event(1), state(), event(2, "device-appeared"), event(3)])
+    for _ in range(2):
+        with pytest.raises(Doubtful, match=f"HTTP {code}"):
+            _drain(store, _hook(server.url(), kinds=["finding-opened"]))
+    assert outbox.standing(store)[0].waiting == 4
     assert not outbox.refusals(store)
 
 
@@ -179,8 +181,9 @@ def test_an_event_the_receiver_refuses_is_set_aside(receiver: Callable[..., Rece
 
 def test_a_poison_event_gives_way_after_some_attempts(receiver: Callable[..., Receiver], store: Store) -> None:
     server = receiver(500, 500, 500, 500, 500)
-    outbox.put(store, [event(1), event(2), event(3)])
-    assert _drain(store, _hook(server.url())) == 3
+    between = [event(n, "device-appeared") for n in range(100, 130)]  # more than are handed over together
+    outbox.put(store, [event(1), state(), *between, event(2), event(3)])
+    assert _drain(store, _hook(server.url(), kinds=["finding-opened"])) == 34
     assert _ids(server) == ["e1"] * 5 + ["e2", "e3"]
     assert [uid for _, _, _, uid, _ in outbox.refusals(store)] == ["e1"]
 
