@@ -38,8 +38,9 @@ def test_nobody_there_is_no_failure(address: str) -> None:
 
 
 @pytest.mark.parametrize(("limit", "who", "beat"), [
-    ("30000000", "", 15.0), ("30000000", str(os.getpid()), 15.0), ("30000000", "1", None), ("", "", None),
+    ("30000000", "", 15.0), ("30000000", "own", 15.0), ("30000000", "1", None), ("", "", None),
     ("x", "", None), ("0", "", None),
 ])  # fmt: skip
 def test_the_watchdog_is_fed_twice_in_its_time(limit: str, who: str, beat: float | None) -> None:
-    assert Notifier({"WATCHDOG_USEC": limit, "WATCHDOG_PID": who}).beat == beat
+    process = str(os.getpid()) if who == "own" else who  # a name that is the same in every process of the test run
+    assert Notifier({"WATCHDOG_USEC": limit, "WATCHDOG_PID": process}).beat == beat
