@@ -204,12 +204,6 @@ class Protocol:
         return
         yield  # a generator that asks nothing
 
-    def leads(self, heard: Sequence[Reading], host: str) -> Sequence[int]:
-        """Further TCP ports of this very host to which its own answers lead (a description, a second web server);
-        each is offered to this protocol as a stream, before all other ports.
-        """
-        return ()
-
     def complete(self, data: bytes, ask: Ask) -> bool:
         """Whether `data` is a whole answer to `ask`, so that nobody waits for more; False: read until the peer
         closes or a bound is reached.
