@@ -225,7 +225,7 @@ def test_a_broken_overlay_is_named(here: Here, tmp_path: Path, file: str, conten
 
 
 def test_no_home_and_another_tongue(run: Run) -> None:
-    assert run("explain 192.0.2.1", home=False).returncode == 2
+    assert run("explain nobody-has-this-key", home=False).returncode == 2
     for tongue in ("LANG=C LC_ALL=C", "LC_ALL=POSIX PYTHONUTF8=0 PYTHONCOERCECLOCALE=0", "PYTHONIOENCODING=latin-1"):
         done = run(f"identify case.yaml {' '.join(LAW)}", before=f"{tongue} ")
         assert done.returncode == 0, done.stderr

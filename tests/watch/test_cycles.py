@@ -65,7 +65,7 @@ def test_store_topics_and_truth_agree_after_hundreds_of_cycles(tmp_path: Path, r
         for _ in range(KILLS):
             process = subprocess.Popen(command, cwd=root, stderr=log)
             try:
-                process.wait(chance.uniform(1.0, 2.2))
+                process.wait(chance.uniform(0.6, 1.4))
                 break
             except subprocess.TimeoutExpired:
                 kills += 1
