@@ -28,7 +28,6 @@ MAX_SENTENCE = 2000
 
 _ROOMS = frozenset({"by_nmap", "keeping", "main", "options", "progress", "settings", "sources", "streaming"})
 """Files here that are not commands."""
-"""Files here that are not commands."""
 
 
 class _Commands(click.Group):

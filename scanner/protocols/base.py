@@ -161,8 +161,6 @@ class Reply:
     """Datagrams: answer to this multicast group (on the service's port) instead of to the sender."""
     port: int | None = None
     """Datagrams: answer to this port of the sender, whatever port the question came from."""
-    own: str | None = None
-    """An address in `data` that stands for the device's own: the simulation puts in the one it really has."""
     more: tuple[bytes, ...] = field(default_factory=tuple)
     """Datagrams: further datagrams of the same answer."""
 

@@ -5,7 +5,6 @@ of the device that gives it.
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import struct
 from collections import deque
@@ -141,7 +140,7 @@ class Ear:
     def _reply(self, device: Simulated, reply: Reply, source: tuple[str, int]) -> None:
         group = reply.group if self._index else None  # loopback has no groups
         target = (group, self._number) if group else (source[0], reply.port or source[1])
-        for data in (_own(reply.data, reply.own, device.address), *reply.more):
+        for data in (reply.data, *reply.more):
             for piece in behaviour.datagrams(device.behaviour, data, device.id):
                 self._send(piece, device.address, target)
 
@@ -174,10 +173,3 @@ class Ear:
         except OSError:
             return True
         return True
-
-
-def _own(data: bytes, recorded: str | None, address: str) -> bytes:
-    """The answer with the address that the device has here in place of the one it was recorded with."""
-    if recorded is None or recorded == address:
-        return data
-    return re.sub(rb"(?<![0-9.])" + re.escape(recorded.encode()) + rb"(?![0-9.])", address.encode(), data)

@@ -14,24 +14,13 @@ from scanner import engine, knowledge
 from scanner.config import Plan
 from scanner.knowledge import Knowledge
 from scanner.model import Report
+from tests.ipv6 import UP
 
 pytestmark = pytest.mark.root
 Build = Callable[[dict[str, str]], Any]
 
 MAC = "3c:ef:8c:00:00:07"
 LOCAL = "fe80::3eef:8cff:fe00:7%s0"
-UP = """
-for what in accept_dad disable_ipv6; do
-  for name in all s0 d0; do
-    f=/proc/sys/net/ipv6/conf/$name
-    if [ -d $f ]; then echo 0 > $f/$what; fi
-  done
-done
-for turn in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-  if ip -6 -o address show scope link | grep -v tentative | grep -q fe80; then break; fi
-  sleep 0.1
-done
-"""
 SERVE = """
 import socket, sys
 server = socket.create_server(("::", 80), family=socket.AF_INET6, dualstack_ipv6=True)

@@ -24,6 +24,7 @@ from scanner.publish.choice import Choice
 from scanner.publish.deliver import Delivery
 from scanner.store import Store, open_store, outbox, writing
 from scanner.store.outbox import Draft
+from tests.publish.doubles import Log
 
 pytestmark = pytest.mark.xdist_group("mosquitto")
 
@@ -76,20 +77,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(tmp_path / "h.sqlite") as opened:
         outbox.register(opened, ["mqtt"])
         yield opened
-
-
-class Log:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def broken(self, what: str, text: str) -> None:
-        self.lines.append(f"broken {what}: {text}")
-
-    def mended(self, what: str) -> None:
-        self.lines.append(f"mended {what}")
-
-    def say(self, text: str, **more: object) -> None:
-        self.lines.append(text)
 
 
 def _mqtt(port: int, **more: object) -> Configured:
