@@ -318,6 +318,8 @@ def test_what_answers_on_every_port_and_says_nothing_is_no_device(segment: Build
     made.inside("ip", "-batch", "-", stdin="route add local 10.99.0.5/32 dev lo\nroute add local 10.99.0.6/32 dev lo\n")
     made.inside("nft", "add table ip trap; add chain ip trap in { type nat hook prerouting priority -100; }")
     made.inside("nft", "add rule ip trap in ip daddr 10.99.0.5 tcp dport 1-65535 dnat to 10.77.0.2:999")
+    made.inside("nft", "add chain ip trap lost { type filter hook prerouting priority -200; }")
+    made.inside("nft", "add rule ip trap lost ip daddr 10.99.0.5 tcp dport 8000 drop")  # a lost packet changes nothing
     subprocess.run(["ip", "route", "add", "10.99.0.0/24", "via", "10.77.0.1"], check=True)
     report = engine.run(plan("10.99.0.0/28", timeout=0.3, ports=(80, 443, 554, 8000, 8080)), known)
 
