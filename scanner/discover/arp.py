@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from itertools import chain, islice
+from typing import TYPE_CHECKING, NamedTuple
 
-from scanner.config import Plan
 from scanner.discover.base import Expected, Ground, Scene, Unable, Way
 from scanner.discover.book import Sighting
 from scanner.net.interfaces import Link, Reach
-from scanner.net.ledger import Ledger
 from scanner.net.pace import Pace
 from scanner.net.raw import FRAME_BYTES, ArpSocket, LinkGone, permitted
+
+if TYPE_CHECKING:
+    from scanner.config import Plan
+    from scanner.net.ledger import Ledger
 
 METHOD = "arp"
 PASSES = 2
@@ -30,8 +32,7 @@ SWITCHED_OFF = "switched off: no raw sockets"
 _BATCH = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
+class Swept(NamedTuple):
     """How a sweep went."""
 
     asked: int

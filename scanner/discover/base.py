@@ -15,20 +15,23 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address
 from itertools import accumulate
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from scanner.config import Plan
-from scanner.discover.book import Book, Entry
-from scanner.net.datagrams import Heard
-from scanner.net.interfaces import Link, Reach, Topology
-from scanner.net.ledger import Ledger
-from scanner.protocols.base import Protocol, Question
-from scanner.targets import Order, Span
+# Types only: a sweep that needs none of these rooms is in the air before they are read.
+if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
+    from scanner.config import Plan
+    from scanner.discover.book import Book, Entry
+    from scanner.net.datagrams import Heard
+    from scanner.net.interfaces import Link, Reach, Topology
+    from scanner.net.ledger import Ledger
+    from scanner.protocols.base import Protocol, Question
+    from scanner.targets import Order, Span
 
 
 class Unable(Exception):
@@ -59,6 +62,8 @@ class Ground:
     @cached_property
     def order(self) -> Order:
         """The order of the whole ground."""
+        from scanner.targets import Order
+
         return Order(max(1, self.whole), self.seed)
 
     @cached_property

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
-from scanner.model import Observation, Reading, Recording
-from scanner.protocols import read_all, reader
-from scanner.protocols.base import Question
+# What reads an answer is imported when there is one: a sweep is in the air before.
+if TYPE_CHECKING:
+    from scanner.model import Observation, Reading, Recording
+    from scanner.protocols.base import Question
 
 MAX_OBSERVATIONS = 400
 """Observations of one device that are kept."""
@@ -25,8 +25,7 @@ SAME: frozenset[str] = frozenset({
 """Channels whose value belongs to one device only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """Somebody is there."""
 
     address: str
@@ -82,6 +81,8 @@ class Entry:
 
     def recording(self) -> Recording:
         """What the device said so far."""
+        from scanner.model import Observation, Recording
+
         seen = list(self.observations)
         if self.open:
             seen.append(Observation(channel="tcp.open", value=",".join(str(port) for port in sorted(self.open))))
@@ -98,6 +99,8 @@ class Entry:
 
 def masked(seen: Observation) -> Observation:
     """The observation without what a device gives away needlessly."""
+    from scanner.protocols import reader
+
     protocol = reader(seen.channel)
     return seen if protocol is None or seen.silent else protocol.mask(seen)
 
@@ -251,6 +254,8 @@ class Book:
 
 def united(recordings: Sequence[Recording]) -> tuple[list[Recording], list[str]]:
     """The recordings with those of one device joined, and the MACs that stand for several addresses unexplained."""
+    from scanner.protocols import read_all
+
     by_mac: dict[str, list[Recording]] = {}
     for recording in recordings:
         if recording.mac is not None:
@@ -275,6 +280,8 @@ def _marks(readings: Sequence[Reading]) -> set[tuple[str, str]]:
 
 
 def _join(same: Sequence[Recording]) -> Recording:
+    import msgspec
+
     first = same[0]
     seen: list[Observation] = []
     known: set[tuple[str, str, int | None]] = set()

@@ -11,22 +11,25 @@ import socket
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from scanner import ports as known_ports
-from scanner.config import Plan
 from scanner.discover import base
 from scanner.discover.base import Expected, Ground, Scene, Unable
 from scanner.discover.book import Sighting
 from scanner.net import netlink
-from scanner.net.interfaces import Link, Reach, Topology
-from scanner.net.ledger import Ledger
+from scanner.net.interfaces import Link, Reach
 from scanner.net.pace import Lull, Pace
 from scanner.net.packet import LinkGone, permitted
 from scanner.net.raw import FRAME_BYTES, ArpSocket
 from scanner.net.syn import PACKET_BYTES, Answer, SynSocket, Way
+
+if TYPE_CHECKING:
+    from scanner.config import Plan
+    from scanner.net.interfaces import Topology
+    from scanner.net.ledger import Ledger
 
 METHOD = "syn"
 PASSES = 2
@@ -44,8 +47,7 @@ _HOSTS = 16_384  # of one group: memory stays flat, and a round of an unthrottle
 _BATCH = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
+class Swept(NamedTuple):
     """How a sweep went."""
 
     probes: int
@@ -247,8 +249,7 @@ def _gap(plan: Plan) -> float | None:
     return max(GAP, 1 / plan.manners.device_connects) if plan.manners.device_connects else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
+class _Route(NamedTuple):
     """How a part of the ground is reached."""
 
     link: Link

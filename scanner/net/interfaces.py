@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
 from itertools import pairwise
+from typing import NamedTuple
 
 from scanner.net import netlink
 
@@ -49,8 +50,7 @@ class Reach(StrEnum):
     NOWHERE = "nowhere"
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """Neighbouring addresses that are reached in one way, as integers, both ends included."""
 
     first: int

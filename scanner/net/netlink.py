@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 GETLINK, GETADDR, GETROUTE, NEWNEIGH, DELNEIGH, GETNEIGH = 18, 22, 26, 28, 29, 30
 _NEWLINK, _NEWADDR, _NEWROUTE = 16, 20, 24
@@ -30,8 +31,7 @@ FAILED, INCOMPLETE, NOARP, PERMANENT = 0x20, 0x01, 0x40, 0x80
 EXTERN_LEARN = 0x10
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One object of a dump: the fixed part, and the attributes by number."""
 
     body: bytes

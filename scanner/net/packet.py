@@ -1,15 +1,18 @@
 """Whole frames on one link: an AF_PACKET socket (packet(7)) into which the kernel lets only what a filter takes.
 
-ARP, IPv6 neighbour discovery and the TCP SYN sweep all send and listen through it.
+ARP, IPv6 neighbour discovery and the TCP SYN sweep all send and listen through it. Many frames of one size go with one
+system call (sendmmsg(2)), which Python's own sockets do not offer.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from scanner.errors import ScanIncomplete
 from scanner.net.closing import Closing
@@ -31,6 +34,11 @@ ADD_MEMBERSHIP = 1
 _STATISTICS, _IGNORE_OUTGOING, _MR_MULTICAST = 6, 23, 0
 _ATTACH_FILTER, _RCVBUFFORCE = 26, 33
 _RECEIVE_BUFFER = 16 << 20
+_MOST = 512
+"""Frames in one system call."""
+_LONGEST = 128
+"""Bytes of one frame of a burst."""
+_FULL = frozenset({errno.EAGAIN, errno.EINTR, errno.ENOBUFS})
 _GONE = frozenset({errno.ENETDOWN, errno.ENODEV, errno.ENXIO, errno.ENETUNREACH})
 
 
@@ -61,6 +69,7 @@ class PacketSocket(Closing):
             for group in groups
         ]
         self._sock = tap(link, kind, program, shape=shape, room=_RECEIVE_BUFFER, options=options)
+        self._bursts: dict[int, _Burst] = {}
 
     def fileno(self) -> int:
         """For event loops."""
@@ -81,6 +90,27 @@ class PacketSocket(Closing):
                 raise translated(error, self.link) from error
         return sent
 
+    def burst(self, frames: bytes, size: int) -> int:
+        """Send frames that lie end to end, each of so many bytes, in order; returns how many went before the queue was
+        full. Raises `LinkGone`.
+        """
+        assert 0 < size <= _LONGEST
+        assert len(frames) % size == 0
+        number = self._sock.fileno()
+        burst = self._bursts.get(size) or self._bursts.setdefault(size, _Burst(size))
+        sent, whole = 0, len(frames) // size
+        while sent < whole:
+            part = frames[sent * size : (sent + _MOST) * size]
+            ctypes.memmove(burst.at, part, len(part))
+            count = burst.send(number, burst.messages, len(part) // size, 0)
+            if count < 0:
+                error = ctypes.get_errno()
+                if error in _FULL:
+                    return sent
+                raise translated(OSError(error, os.strerror(error)), self.link)
+            sent += count
+        return sent
+
     def received(self, most: int = 4096, size: int = 128) -> Iterator[bytes]:
         """The frames that wait, at most so many, each cut to `size` bytes. Raises `LinkGone`."""
         for _ in range(most):
@@ -99,6 +129,41 @@ class PacketSocket(Closing):
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
+
+
+class _Part(ctypes.Structure):
+    """`struct iovec`."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class _Head(ctypes.Structure):
+    """`struct msghdr`."""
+
+    _fields_ = (
+        ("name", ctypes.c_void_p), ("name_length", ctypes.c_uint), ("parts", ctypes.c_void_p),
+        ("part_count", ctypes.c_size_t), ("control", ctypes.c_void_p), ("control_length", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )  # fmt: skip
+
+
+class _Message(ctypes.Structure):
+    """`struct mmsghdr`: a head, and the bytes that were sent of it."""
+
+    _fields_ = (("head", _Head), ("sent", ctypes.c_uint))
+
+
+class _Burst:
+    """Room for frames of one size, and the messages that say where each lies."""
+
+    def __init__(self, size: int) -> None:
+        self.send: Any = ctypes.CDLL(None, use_errno=True).sendmmsg
+        self.room = ctypes.create_string_buffer(_MOST * size)
+        self.at = ctypes.addressof(self.room)
+        self._parts = (_Part * _MOST)(*[_Part(self.at + place * size, size) for place in range(_MOST)])
+        first, step = ctypes.addressof(self._parts), ctypes.sizeof(_Part)
+        heads = (_Head(parts=first + place * step, part_count=1) for place in range(_MOST))
+        self.messages = (_Message * _MOST)(*[_Message(head) for head in heads])
 
 
 def permitted() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from scanner.net.interfaces import Link
 from scanner.net.packet import EQUAL, LOAD_HALF, TAKE, LinkGone, PacketSocket, permitted
@@ -28,8 +28,7 @@ _REPLIES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class ArpReply:
+class ArpReply(NamedTuple):
     """Who says to have an address."""
 
     address: str
@@ -60,8 +59,10 @@ class ArpSocket(PacketSocket):
         low, high = min(addresses), max(addresses)
         head = next((h for first, last, h in self._heads if first <= low and high <= last), None)
         if head is not None:  # the usual case: all on one network
-            return self.send([head + number.to_bytes(4, "big") for number in addresses])
-        return self.send([self._begin(number) + number.to_bytes(4, "big") for number in addresses])
+            frames = b"".join([head + number.to_bytes(4, "big") for number in addresses])
+        else:
+            frames = b"".join([self._begin(number) + number.to_bytes(4, "big") for number in addresses])
+        return self.burst(frames, FRAME_BYTES)
 
     def _begin(self, number: int) -> bytes:
         return next((head for first, last, head in self._heads if first <= number <= last), self._else)

@@ -13,9 +13,11 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 from scanner.net.closing import Closing
 from scanner.net.interfaces import Link
@@ -25,12 +27,14 @@ IPV4 = 0x0800
 PACKET_BYTES = 44
 """An IPv4 packet of one probe: two headers and the segment size."""
 
-_IP = struct.Struct("!BBHHHBBH4sI")
-_SYN = struct.Struct("!BBHHHBBH4sIHHIIBBHHHHH")
-_RESET = struct.Struct("!BBHHHBBH4sIHHIIBBHHH")
+_IP = struct.Struct("!BBHHHBB")
+"""Version to protocol; the checksum and two addresses follow."""
+_IP_BYTES = 20
 _TCP = 6
 _WINDOW, _MSS = 64_240, 1460
 _FLAG_SYN, _FLAG_RST, _FLAG_ACK = 0x02, 0x04, 0x10
+_ONES = 0xFFFF
+"""Ones' complement sums (RFC 1071) are those modulo this number; a number of 32 bits counts as its two halves do."""
 _NOTHING = ((TAKE, 0, 0, 0),)
 _BUSY = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.EINTR})
 _BLOCK = 16  # sequence numbers in one digest
@@ -60,8 +64,7 @@ class Way:
         return self.gateway
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What one port of one host said."""
 
     address: int
@@ -79,6 +82,7 @@ class Sequences:
         self.ports = tuple(ports)
         self._place = {port: place for place, port in enumerate(ports)}
         self._blocks = -(-len(ports) // _BLOCK)
+        self._keyed = blake2b(key=self._key, digest_size=4 * _BLOCK)
         self._unpack = struct.Struct(f"!{_BLOCK * self._blocks}I").unpack
 
     def of(self, address: int) -> tuple[int, ...]:
@@ -87,15 +91,50 @@ class Sequences:
 
     def digest(self, address: int) -> bytes:
         """The same as bytes, four for each port."""
-        return b"".join(
-            blake2b(struct.pack("!IH", address, block), key=self._key, digest_size=4 * _BLOCK).digest()
-            for block in range(self._blocks)
-        )
+        if self._blocks == 1:
+            return self._block(address, 0)
+        return b"".join([self._block(address, block) for block in range(self._blocks)])
+
+    def _block(self, address: int, block: int) -> bytes:
+        hash_ = self._keyed.copy()
+        hash_.update((address << 16 | block).to_bytes(6, "big"))
+        return hash_.digest()
 
     def expects(self, address: int, port: int) -> int | None:
         """The sequence number a probe to a host and port has; None for a port that is not asked."""
         place = self._place.get(port)
         return None if place is None else self.of(address)[place]
+
+
+class _Form:
+    """An IPv4 packet with a TCP segment in which host, port and sequence number are left open."""
+
+    def __init__(self, own: bytes, port: int, size: int, rest: bytes) -> None:
+        """`rest`: the segment from its length on, the checksum zero."""
+        self.size = size
+        self._begin = _IP.pack(0x45, 0, size, 0, 0x4000, 64, _TCP)
+        self._own, self._port = own, port
+        self._middle, self._end = bytes(4) + rest[:4], rest[6:]
+        self._ip_sum = sum(struct.unpack("!5H2H", self._begin + own))
+        self._tcp_sum = sum(struct.unpack(f"!2H{len(rest) // 2}H", own + rest)) + _TCP + size - _IP_BYTES + port
+
+    def filled(self, segments: Sequence[tuple[int, int, int]], head: bytes = b"") -> bytes:
+        """The packets for (address, port, sequence number), end to end, each with `head` before it."""
+        begin, middle, end = head + self._begin, self._middle, self._end
+        pack = _packing(len(begin), len(middle), len(end))
+        own, port, ip_sum, tcp_sum = self._own, self._port, self._ip_sum, self._tcp_sum
+        return b"".join([
+            pack(
+                begin, _ONES - (ip_sum + host) % _ONES, own, host, port, there, number, middle,
+                _ONES - (tcp_sum + host + there + number) % _ONES, end,
+            ) for host, there, number in segments
+        ])  # fmt: skip
+
+
+@cache
+def _packing(begin: int, middle: int, end: int) -> Callable[..., bytes]:
+    """Packs what stands before the IP checksum, between the numbers and the TCP checksum, and after it, in bytes."""
+    return struct.Struct(f"!{begin}sH4sIHHI{middle}sH{end}s").pack
 
 
 class SynSocket(Closing):
@@ -126,9 +165,9 @@ class SynSocket(Closing):
             self.close()
             raise
         self._source = bytes.fromhex(way.link.mac.replace(":", "")) + b"\x08\x00" if way.link.mac else b""
-        halves = sum(struct.unpack("!2H", self._own))
-        self._ip_sum = 0x4500 + PACKET_BYTES + 0x4000 + (64 << 8 | _TCP) + halves
-        self._tcp_sum = halves + _TCP + 24 + self.port + (0x60 << 8 | _FLAG_SYN) + _WINDOW + 0x0204 + _MSS
+        self._ask = _Form(self._own, self.port, PACKET_BYTES, struct.pack("!BBHHHHH", 0x60, _FLAG_SYN, _WINDOW, 0, 0,
+                          0x0204, _MSS))  # fmt: skip
+        self._reset = _Form(self._own, self.port, PACKET_BYTES - 4, struct.pack("!BBHHH", 0x50, _FLAG_RST, 0, 0, 0))
 
     def fileno(self) -> int:
         """For event loops: readable when answers wait."""
@@ -137,53 +176,29 @@ class SynSocket(Closing):
 
     def ask(self, probes: Sequence[tuple[int, int, int]]) -> int:
         """Send probes (address, port, sequence number); returns how many went before the queue was full."""
-        return self._send([(address, self._probe(address, port, number)) for address, port, number in probes])
-
-    def _probe(self, address: int, port: int, number: int) -> bytes:
-        halves = (address >> 16) + (address & 0xFFFF)
-        ip_sum = self._ip_sum + halves
-        ip_sum = (ip_sum >> 16) + (ip_sum & 0xFFFF)
-        tcp_sum = self._tcp_sum + halves + port + (number >> 16) + (number & 0xFFFF)
-        tcp_sum = (tcp_sum >> 16) + (tcp_sum & 0xFFFF)
-        return _SYN.pack(
-            0x45, 0, PACKET_BYTES, 0, 0x4000, 64, _TCP, ~(ip_sum + (ip_sum >> 16)) & 0xFFFF, self._own, address,
-            self.port, port, number, 0, 0x60, _FLAG_SYN, _WINDOW, ~(tcp_sum + (tcp_sum >> 16)) & 0xFFFF, 0, 0x0204,
-            _MSS,
-        )  # fmt: skip
+        return self._send(self._ask, probes)
 
     def reset(self, answers: Sequence[Answer]) -> int:
         """End the half-open connections of answers; returns for how many there was room."""
-        return self._send([(a.address, self._end(a)) for a in answers])
+        return self._send(self._reset, [(a.address, a.port, a.acknowledged) for a in answers])
 
-    def _end(self, answer: Answer) -> bytes:
-        number, halves = answer.acknowledged, (answer.address >> 16) + (answer.address & 0xFFFF)
-        ip_sum = self._ip_sum - 4 + halves
-        ip_sum = (ip_sum >> 16) + (ip_sum & 0xFFFF)
-        tcp_sum = sum(struct.unpack("!2H", self._own)) + _TCP + 20 + self.port + (0x50 << 8 | _FLAG_RST)
-        tcp_sum += halves + answer.port + (number >> 16) + (number & 0xFFFF)
-        tcp_sum = (tcp_sum >> 16) + (tcp_sum & 0xFFFF)
-        return _RESET.pack(
-            0x45, 0, PACKET_BYTES - 4, 0, 0x4000, 64, _TCP, ~(ip_sum + (ip_sum >> 16)) & 0xFFFF, self._own,
-            answer.address, self.port, answer.port, number, 0, 0x50, _FLAG_RST, 0,
-            ~(tcp_sum + (tcp_sum >> 16)) & 0xFFFF, 0,
-        )  # fmt: skip
-
-    def _send(self, packets: Sequence[tuple[int, bytes]]) -> int:
+    def _send(self, form: _Form, segments: Sequence[tuple[int, int, int]]) -> int:
         mouth = self._mouth
         if isinstance(mouth, PacketSocket):
             if self.way.macs is None:
-                head = self.way.mac(0) + self._source
-                return mouth.send([head + packet for _, packet in packets])
-            mac = self.way.mac
-            return mouth.send([mac(address) + self._source + packet for address, packet in packets])
+                frames = form.filled(segments, self.way.mac(0) + self._source)
+            else:
+                mac = self.way.mac
+                frames = b"".join([form.filled([one], mac(one[0]) + self._source) for one in segments])
+            return mouth.burst(frames, 14 + form.size)
         assert mouth is not None
-        for sent, (address, packet) in enumerate(packets):
+        for sent, segment in enumerate(segments):
             try:
-                mouth.sendto(packet, (socket.inet_ntoa(struct.pack("!I", address)), 0))
+                mouth.sendto(form.filled([segment]), (socket.inet_ntoa(struct.pack("!I", segment[0])), 0))
             except OSError as error:
                 if error.errno in _BUSY:
                     return sent
-        return len(packets)
+        return len(segments)
 
     def answers(self, most: int = 4096) -> Iterator[Answer]:
         """The answers that wait, at most so many, and only those that a probe of ours has earned."""
@@ -214,7 +229,7 @@ def parse(packet: bytes) -> Answer | None:
     if len(packet) < 40 or packet[0] >> 4 != 4 or packet[9] != _TCP:
         return None
     at = (packet[0] & 15) * 4
-    if at < _IP.size or len(packet) < at + 20:
+    if at < _IP_BYTES or len(packet) < at + 20:
         return None
     port, _ours, _number, acknowledged, _offset, flags = struct.unpack_from("!HHIIBB", packet, at)
     if flags & _FLAG_RST:

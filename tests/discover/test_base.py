@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 from itertools import islice
 
@@ -62,3 +64,11 @@ def test_every_way_stands_in_for_one_that_exists() -> None:
 
     assert {"arp", "neighbours", "multicast", "connect"} <= names
     assert {way.instead_of for way in discover.ways()} - {None} <= names
+
+
+@pytest.mark.parametrize("way", ["arp", "syn"])
+def test_a_sweep_is_in_the_air_before_protocols_and_models_are_read(way: str) -> None:
+    code = f"import scanner.discover.{way}, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert f"scanner.discover.{way}" in loaded
+    assert not {"scanner.protocols", "scanner.model", "scanner.knowledge", "msgspec"} & set(loaded)
