@@ -124,6 +124,7 @@ def once(lab: Lab, tool: Tool) -> Run:
 
 def main() -> None:
     """Run all and print the tables."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # our processes are compiled, as installed ones are
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--devices", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=5)

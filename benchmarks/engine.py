@@ -144,6 +144,7 @@ def svg(costs: list[Cost], place: Path) -> None:
 
 
 def main() -> None:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # our processes are compiled, as installed ones are
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sizes", default="256,1024,4096,16384")
     parser.add_argument("--svg", type=Path)

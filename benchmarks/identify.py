@@ -47,7 +47,7 @@ LOADING = """
 import json, sys, time
 from scanner import knowledge
 from scanner.identify import matcher
-from scanner.knowledge import brands, fingerprints, policies, profiles, registry, vendors, version
+from scanner.knowledge import brands, fingerprints, policies, profiles, registry, vendors, version, whole
 known, taken = knowledge.load(), {}
 for part in sys.argv[1:]:
     began = time.perf_counter()
@@ -75,8 +75,8 @@ print(json.dumps([1000 * (began - start), 1000 * (loaded - began), 1000 * (done 
 """
 TABLES = {
     "lanveto": (
-        "from scanner import knowledge; from scanner.knowledge import registry",
-        "table = knowledge.load().registry",
+        "from scanner.knowledge import registry",
+        "table = registry.installed()",
         "table.lookup(mac)",
     ),
     "mac_vendor_lookup": (
@@ -158,6 +158,7 @@ def measure_oui() -> None:
     macs = json.dumps(addresses(1000))
     present = [name for name in TABLES if name == "lanveto" or find_spec(name) is not None]
     runs: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+    _fresh(LOOKING.format(modules=TABLES["lanveto"][0], table="", look="False"), stdin="[]")  # compiled from here on
     for _ in range(RUNS):
         for name in present:
             modules, table, look = TABLES[name]
@@ -189,7 +190,8 @@ def addresses(count: int) -> list[str]:
 
 def _fresh(code: str, *arguments: str, stdin: str | None = None, cache: str | None = None) -> str:
     """What code prints in a process of its own; `cache`: its cache folder (a device: it cannot have one)."""
-    own = {**os.environ, "XDG_CACHE_HOME": cache} if cache is not None else None
+    own = {**os.environ, "XDG_CACHE_HOME": cache} if cache is not None else dict(os.environ)
+    own.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed is compiled
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], input=stdin, check=True, capture_output=True, text=True, env=own
     ).stdout

@@ -75,6 +75,7 @@ def row(what: str, runs: list[float], goal: int) -> None:
 
 
 def main() -> None:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # our processes are compiled, as installed ones are
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--python", type=Path)

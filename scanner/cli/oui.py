@@ -23,18 +23,19 @@ def lookup(macs: tuple[str, ...]) -> int:
     """
     from scanner import knowledge
     from scanner.errors import UsageProblem
+    from scanner.knowledge import registry
     from scanner.values import normal_mac
 
-    rules = knowledge.load()
+    table, vendors = registry.installed(), knowledge.load().vendors
     for text in macs:
         mac = normal_mac(text)
         if mac is None:
             raise UsageProblem(f"oui lookup {text}: is not a MAC address (twelve hexadecimal digits)")
-        hit = rules.registry.lookup(mac)
+        hit = table.lookup(mac)
         if hit is None:
-            click.echo(f"{mac}  {rules.registry.describe(mac)}")
+            click.echo(f"{mac}  {table.describe(mac)}")
             continue
-        owner = rules.vendors.by_oui_org(hit.organisation)
+        owner = vendors.by_oui_org(hit.organisation)
         vendor = f"  vendor {owner[0].id}" if owner is not None else ""
         click.echo(f"{mac}  {hit.prefix}/{hit.bits}  {hit.organisation}{vendor}")
     return 0

@@ -3,32 +3,31 @@
 The file (`oui/registry.bin`, built by `oui/build.py`) is mapped, not parsed: a lookup is three binary searches.
 Layout, little-endian: magic, three counts and the length of the name block (u32 each); the sorted prefixes of 24 and
 28 bits as u32 and of 36 bits as u64, each list followed by the offsets of its names (u32); the names, UTF-8, each
-ended by a line feed. What reads YAML is imported only where a prefix stands in a file of overrides: a lookup costs no
-more than what it looks up.
+ended by a line feed. What reads YAML is imported only where a prefix stands in a file of overrides, and nothing that is
+not needed by every lookup is imported here: a lookup costs no more than what it looks up.
 """
 
 from __future__ import annotations
 
 import mmap
-import struct
+import os
 import sys
-from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 from scanner.errors import RulesProblem
-from scanner.resources import data_dir
-from scanner.values import normal_mac
+from scanner.resources import data_place, user_place
 
+TYPE_CHECKING = False  # as typing has it, without the import
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
     from scanner.knowledge.registry_files import Override
 
+FILE, OVERRIDES = "registry.bin", "overrides.yaml"
 MAGIC = b"LVOUI\x01\x00\x00"
 AGAIN = "build it again with `lanveto oui update` (or `python oui/build.py` in a checkout)"
-HEADER = struct.Struct("<8s4I")
+HEADER_BYTES = len(MAGIC) + 4 * 4
 LENGTHS = ((36, 13), (28, 10), (24, 8))
 """Bits of a prefix, and characters as it is spelled; longest first: the order of a lookup."""
 BITS = tuple(bits for bits, _ in LENGTHS)
@@ -38,39 +37,54 @@ PARENTS = frozenset({"ieee registration authority"})
 """Registrants of blocks that are only split up further: no owner by themselves."""
 WITHHELD = frozenset({"private"})
 """What the registry prints for an owner that is not public."""
+_NOBODY = PARENTS | WITHHELD
+_NOWHERE = bytes(6)
 
 
-class Registration(NamedTuple):
-    """Whom a prefix belongs to."""
+class Registration:
+    """Whom a prefix belongs to; a value, as a named tuple would be that costs no import."""
 
-    prefix: str
-    """Lower-case hex pairs and a last single digit where the prefix ends inside a byte: `3c:ef:8c`, `40:2c:76:1`."""
-    bits: int
-    organisation: str
-    override: str | None = None
-    """Why the registered owner is not the maker, where oui/overrides.yaml says so."""
+    __slots__ = ("bits", "organisation", "override", "prefix")
+
+    def __init__(self, prefix: str, bits: int, organisation: str, override: str | None = None) -> None:
+        self.prefix = prefix
+        """Lower-case hex pairs, a last single digit where it ends inside a byte: `3c:ef:8c`, `40:2c:76:1`."""
+        self.bits = bits
+        self.organisation = organisation
+        self.override = override
+        """Why the registered owner is not the maker, where oui/overrides.yaml says so."""
+
+    def _key(self) -> tuple[str, int, str, str | None]:
+        return self.prefix, self.bits, self.organisation, self.override
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Registration) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        return f"Registration{self._key()}"
 
 
 class Registry:
     """Lookups in one packed file."""
 
-    def __init__(self, path: Path, *overrides: Path) -> None:
+    def __init__(self, path: str | os.PathLike[str], *overrides: str | os.PathLike[str]) -> None:
         """`overrides`: files of them, later ones on top. Raises `RulesProblem` where a file is missing or damaged."""
-        self.path = path
         try:
-            with path.open("rb") as file:
+            with open(path, "rb") as file:  # noqa: PTH123 - pathlib would cost more than a thousand lookups
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise RulesProblem(f"{path}: the registry cannot be read: {error}; {AGAIN}") from error
-        try:
-            magic, n24, n28, n36, names = HEADER.unpack_from(data)
-        except struct.error as error:
-            raise RulesProblem(f"{path}: is no registry file") from error
-        size = HEADER.size + 8 * (n24 + n28) + 12 * n36 + names
-        if magic != MAGIC or len(data) != size:
+        if len(data) < HEADER_BYTES:
+            raise RulesProblem(f"{path}: is no registry file")
+        n24, n28, n36, names = (int.from_bytes(data[at : at + 4], "little") for at in range(8, HEADER_BYTES, 4))
+        size = HEADER_BYTES + 8 * (n24 + n28) + 12 * n36 + names
+        if data[:8] != MAGIC or len(data) != size:
             raise RulesProblem(f"{path}: is damaged or of another version; {AGAIN}")
         view = memoryview(data)
-        place = HEADER.size
+        place = HEADER_BYTES
         self._tables: dict[int, tuple[Sequence[int], Sequence[int]]] = {}
         for bits, count, wide in ((36, n36, True), (24, n24, False), (28, n28, False)):
             width = 8 if wide else 4
@@ -80,40 +94,90 @@ class Registry:
             place += 4 * count
             self._tables[bits] = (keys, offsets)
         self._data, self._place = data, place
+        self._whole = self._tables[24]
+        self._divided: dict[int, tuple[bool, tuple[tuple[int, int], ...]]] | None = None
         self._override_files = overrides
-        self._overridden = "".join(map(_text, overrides)).lower().replace(":", "")
-        if "\\" in self._overridden or any(file.parent != data_dir("oui") for file in overrides):
-            _ = self._overrides  # whoever wrote a file of their own hears at once what is wrong with it
+        self._read: dict[tuple[int, int], Override] | None = None
+        told = "".join(map(_text, overrides)).lower().replace(":", "")
+        self._words = told.replace('"', " ").replace("'", " ").replace(",", " ").split()
+        """Of the files of overrides, prefixes among them."""
+        ours = f"{data_place('oui')}/{OVERRIDES}"
+        if "\\" in told or any(os.fspath(file) != ours for file in overrides):
+            self._overrides()  # whoever wrote a file of their own hears at once what is wrong with it
 
     def __len__(self) -> int:
         return sum(len(keys) for keys, _ in self._tables.values())
 
     def lookup(self, mac: str) -> Registration | None:
         """The registration of a MAC address (any spelling); None for multicast, local, unknown and withheld ones."""
-        address = normal_mac(mac)
-        if address is None or address == NOWHERE or int(address[:2], 16) & 1:
-            return None
-        digits = address.replace(":", "")
-        number = int(digits, 16)
-        told = digits[:6] in self._overridden
+        try:
+            raw = bytes.fromhex(mac.replace(":", ""))
+        except ValueError:
+            raw = b""
+        if len(raw) != 6:  # another spelling, or none
+            address = _normal(mac)
+            if address is None:
+                return None
+            raw = bytes.fromhex(address.replace(":", ""))
         # Local addresses are looked up like others: some prefixes from before the local bit had its meaning are
         # registered all the same. What somebody made up is not in the list.
-        for bits, length in LENGTHS:
+        if raw[0] & 1 or raw == _NOWHERE:
+            return None
+        first = int.from_bytes(raw[:3], "big")
+        divided = self._divided
+        if first in (self._divide() if divided is None else divided):
+            return self._among(raw, first)
+        keys, offsets = self._whole  # the usual case, without any detour
+        place = bisect_left(keys, first)
+        if place == len(keys) or keys[place] != first:
+            return None
+        start = self._place + offsets[place]
+        name = self._data[start : self._data.find(b"\n", start)].decode("utf-8", "replace")
+        return None if name.lower() in _NOBODY else Registration(raw.hex(":")[:8], 24, name)
+
+    def _among(self, raw: bytes, first: int) -> Registration | None:
+        """What the longest prefix says that is in a file of overrides or registered."""
+        number, (told, lengths) = int.from_bytes(raw, "big"), self._divide()[first]
+        for bits, length in lengths:
             prefix = number >> (48 - bits)
-            if told and (override := self._overrides.get((bits, prefix))) is not None:
-                return Registration(address[:length], bits, override.organisation, override.because)
+            if told and (override := self._overrides().get((bits, prefix))) is not None:
+                return Registration(raw.hex(":")[:length], bits, override.organisation, override.because)
             name = self._find(bits, prefix)
-            if name is None:
-                continue
-            lowered = name.lower()
-            if lowered in PARENTS or lowered in WITHHELD:
-                return None
-            return Registration(address[:length], bits, name)
+            if name is not None:
+                return None if name.lower() in _NOBODY else Registration(raw.hex(":")[:length], bits, name)
         return None
+
+    def _divide(self) -> dict[int, tuple[bool, tuple[tuple[int, int], ...]]]:
+        """The prefixes of 24 bits inside which there is more to see: whether a file of overrides may name them, and the
+        lengths (of `LENGTHS`) that may be registered there.
+        """
+        if self._divided is None:
+            found: dict[int, tuple[bool, tuple[tuple[int, int], ...]]] = {}
+            for bits, lengths in ((28, LENGTHS[1:]), (36, (LENGTHS[0], LENGTHS[2]))):
+                keys, shift, at = self._tables[bits][0], bits - 24, 0
+                while at < len(keys):
+                    first = keys[at] >> shift
+                    found[first] = (False, LENGTHS if first in found else lengths)
+                    at = bisect_left(keys, (first + 1) << shift, at, min(len(keys), at + (1 << shift)))
+            for first in self._told():
+                found[first] = (True, LENGTHS)
+            self._divided = found
+        return self._divided
+
+    def _told(self) -> Iterator[int]:
+        """The first 24 bits of all prefixes in files of overrides; more than these where nobody has read them yet."""
+        if self._read is not None:
+            yield from (prefix >> (bits - 24) for bits, prefix in self._read)
+            return
+        for word in self._words:
+            try:
+                yield int(word[:6], 16)
+            except ValueError:
+                continue
 
     def describe(self, mac: str) -> str:
         """Why a lookup found nobody, in words."""
-        address = normal_mac(mac)
+        address = _normal(mac)
         if address is None:
             return "not a MAC address"
         if address == NOWHERE:
@@ -145,17 +209,39 @@ class Registry:
         start = self._place + offsets[place]
         return self._data[start : self._data.find(b"\n", start)].decode("utf-8", "replace")
 
-    @cached_property
     def _overrides(self) -> dict[tuple[int, int], Override]:
-        from scanner.knowledge.registry_files import read_overrides
+        if self._read is None:
+            from pathlib import Path
 
-        return {key: override for file in self._override_files for key, override in read_overrides(file).items()}
+            from scanner.knowledge.registry_files import read_overrides
+
+            self._read = {}
+            for file in self._override_files:
+                self._read |= read_overrides(Path(file))
+        return self._read
 
 
-def _text(path: Path) -> str:
+def installed() -> Registry:
+    """The registry in use, and nothing else of what lanveto knows. Raises `RulesProblem`."""
+    ours, own = data_place("oui"), user_place()
+    if own is not None and os.path.isdir(own):  # noqa: PTH112
+        from scanner.knowledge import shelf  # which of the two is newer
+
+        return Registry(shelf.registry() / FILE, *shelf.overrides())
+    return Registry(f"{ours}/{FILE}", f"{ours}/{OVERRIDES}")
+
+
+def _normal(mac: str) -> str | None:
+    from scanner.values import normal_mac
+
+    return normal_mac(mac)
+
+
+def _text(path: str | os.PathLike[str]) -> str:
     """A file of overrides, to see whether a prefix stands in it at all. Raises `RulesProblem`."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            return file.read()
     except OSError as error:
         raise RulesProblem(f"{path}: cannot be read: {error.strerror or error}") from error
 
@@ -164,6 +250,8 @@ def _numbers(view: memoryview, *, wide: bool = False) -> Sequence[int]:
     """Little-endian numbers of 32 (`wide`: 64) bits, read where they lie."""
     if sys.byteorder == "little":
         return view.cast("Q") if wide else view.cast("I")
+    from array import array
+
     swapped = array("Q" if wide else "I", view.tobytes())
     swapped.byteswap()
     return swapped
@@ -171,6 +259,8 @@ def _numbers(view: memoryview, *, wide: bool = False) -> Sequence[int]:
 
 def pack(blocks: dict[str, str]) -> bytes:
     """The packed file of prefix (6, 7 or 9 hex digits) → organisation."""
+    import struct
+
     names: dict[str, int] = {}
     block = bytearray()
     for name in sorted(set(blocks.values())):
@@ -179,7 +269,7 @@ def pack(blocks: dict[str, str]) -> bytes:
     by_bits: dict[int, list[tuple[int, int]]] = {24: [], 28: [], 36: []}
     for prefix, name in blocks.items():
         by_bits[4 * len(prefix)].append((int(prefix, 16), names[name]))
-    out = bytearray(HEADER.pack(MAGIC, len(by_bits[24]), len(by_bits[28]), len(by_bits[36]), len(block)))
+    out = bytearray(MAGIC + struct.pack("<4I", *(len(by_bits[bits]) for bits in (24, 28, 36)), len(block)))
     for bits, kind in ((36, "Q"), (24, "I"), (28, "I")):
         rows = sorted(by_bits[bits])
         out += struct.pack(f"<{len(rows)}{kind}", *(row[0] for row in rows))

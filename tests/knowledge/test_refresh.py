@@ -213,9 +213,9 @@ def test_prefixes_that_are_none_are_refused(own_data: Path, tmp_path: Path) -> N
     import hashlib
     import struct
 
-    from scanner.knowledge.registry import HEADER, MAGIC
+    from scanner.knowledge.registry import MAGIC
 
-    packed = HEADER.pack(MAGIC, 1, 0, 0, 2) + struct.pack("<II", 0xFFFFFFFF, 0) + b"x\n"
+    packed = MAGIC + struct.pack("<4I", 1, 0, 0, 2) + struct.pack("<II", 0xFFFFFFFF, 0) + b"x\n"
     (tmp_path / "registry.bin").write_bytes(packed)
     said = {"as_of": TODAY.isoformat(), "sha256": hashlib.sha256(packed).hexdigest(), "blocks": {}, "sources": []}
     (tmp_path / "registry.json").write_text(json.dumps(said))

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from scanner import knowledge
 from scanner.errors import RulesProblem
-from scanner.knowledge.registry import Registry, digest, pack
+from scanner.knowledge.registry import Registration, Registry, digest, installed, pack
 from scanner.knowledge.registry_files import about
 from scanner.resources import data_dir
 
@@ -151,3 +153,41 @@ def test_agreement_with_an_independent_reader(registry: Registry) -> None:
     assert classes["missing"] == 0, classes
     assert classes["renamed"] < 0.01 * len(prefixes), classes
     assert classes["same"] > 0.97 * len(prefixes), classes
+
+
+def test_a_longer_registered_block_goes_before_an_override(tmp_path: Path) -> None:
+    packed, own = tmp_path / "r.bin", tmp_path / "own.yaml"
+    packed.write_bytes(pack({"3CEF8C": "Registered", "3CEF8C1": "Part", "3CEF8C123": "Part of the part"}))
+    own.write_text("overrides: [{prefix: '3c:ef:8c', organisation: Maker, because: seen, source: [https://example.org]}]")
+    table = Registry(packed, own)
+    found = [table.lookup(f"3c-ef-8c-{rest}") for rest in ("12-30-00", "13-00-00", "20-00-00")]
+    assert [hit and hit.organisation for hit in found] == ["Part of the part", "Part", "Maker"]
+    assert len({*found, Registration("3c:ef:8c:1", 28, "Part")}) == 3
+    assert repr(found[1]) == "Registration('3c:ef:8c:1', 28, 'Part', None)"
+
+
+def test_the_registry_in_use_is_the_same_alone(registry: Registry, own_data: Path) -> None:
+    alone = installed()
+    for mac in ("3c:ef:8c:11:22:33", "00:12:31:08:bb:97", "40:2c:76:11:22:33", "70:b3:d5:ff:00:00", "banana"):
+        assert alone.lookup(mac) == registry.lookup(mac)
+    own_data.mkdir(parents=True)
+    (own_data / "oui-overrides.yaml").write_text(
+        "overrides: [{prefix: '3c:ef:8c', organisation: Somebody Else, because: seen, source: [https://example.org]}]\n"
+    )
+    hit = installed().lookup("3c:ef:8c:00:00:01")
+    assert hit is not None
+    assert hit.organisation == "Somebody Else"
+
+
+def test_a_lookup_imports_no_more_than_it_needs(own_data: Path) -> None:
+    code = """
+import sys
+before = set(sys.modules)
+from scanner.knowledge.registry import installed
+assert installed().lookup("3c:ef:8c:11:22:33").bits == 24
+print(*(set(sys.modules) - before))
+"""
+    assert not own_data.exists()
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    needed = {"__future__", "mmap", "bisect", "_bisect"}
+    assert {name for name in done.stdout.split() if name.partition(".")[0] != "scanner"} <= needed
