@@ -81,6 +81,8 @@ class Action(StrEnum):
 
 ACTION_ORDER: tuple[Action, ...] = tuple(Action)
 """Mildest to strictest; reports sort by it."""
+ACTION_RANK: dict[Action, int] = {action: rank for rank, action in enumerate(ACTION_ORDER)}
+"""Place of each action in `ACTION_ORDER`."""
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -261,7 +263,9 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def action(self) -> Action:
         """The strictest action of all verdicts that no waiver mutes, `none` without any."""
-        return max((v.action for v in self.verdicts if not v.waived), key=ACTION_ORDER.index, default=Action.NONE)
+        if not self.verdicts:
+            return Action.NONE
+        return max((v.action for v in self.verdicts if not v.waived), key=ACTION_RANK.__getitem__, default=Action.NONE)
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):

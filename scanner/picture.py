@@ -19,6 +19,7 @@ from scanner.discover.book import MAX_OBSERVATIONS, masked, name, united
 from scanner.errors import InputProblem
 from scanner.imports.base import Heard
 from scanner.model import Observation, Place, Recording, Via
+from scanner.values import ipv4
 
 MAX_DEVICES = 1_000_000
 """Devices of one picture; more than that no single report can hold."""
@@ -31,18 +32,36 @@ SEVERAL_V6 = 16
 
 
 @dataclass(slots=True)
-class _Entry:
-    mac: str | None
-    address: str | None
-    name: str | None = None
+class _Said:
+    """What was said of a device, besides that it is there."""
+
     addresses: dict[str, None] = field(default_factory=dict)
     observations: dict[tuple[str, int | None, str, str | None], Observation] = field(default_factory=dict)
     counts: dict[tuple[str, int | None], int] = field(default_factory=dict)
     ports: dict[str, dict[int, str | None]] = field(default_factory=dict)
     """Source → open port → when."""
-    told: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
-    """Source → first and last time it said that this MAC has this address."""
+
+
+_Told = tuple[tuple[str, str | None, str | None], ...]
+"""Sources, each with the first and last time it said that this MAC has this address."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One device: a table of 100,000 lines makes as many, and of most it says two addresses and nothing else."""
+
+    mac: str | None
+    address: str | None
+    name: str | None = None
+    said: _Said | None = None
+    told: _Told = ()
     place: Place | None = None
+
+    def more(self) -> _Said:
+        """Where further things said are kept."""
+        if self.said is None:
+            self.said = _Said()
+        return self.said
 
 
 class Picture:
@@ -63,17 +82,13 @@ class Picture:
         when = heard.at or at
         entry = self._entry(heard)
         if heard.mac is not None and source is not None:
-            first, last = entry.told.get(source, (when, when))
-            if when is not None:
-                first = when if first is None or when < first else first
-                last = when if last is None or when > last else last
-            entry.told[source] = (first, last)
+            entry.told = _once(source, when) if not entry.told else _again(entry.told, source, when)
         for address in heard.addresses:
-            entry.addresses[address] = None
+            entry.more().addresses[address] = None
         for seen in heard.observations:
             _keep(entry, seen, source, when)
         if heard.place is not None:
-            entry.place = _nearer(entry.place, replace(heard.place, source=heard.place.source or source))
+            entry.place = _nearer(entry.place, _told_by(heard.place, source))
 
     def _entry(self, heard: Heard) -> _Entry:
         mac, address = heard.mac, heard.address
@@ -116,11 +131,12 @@ class Picture:
     def _absorb(self, entry: _Entry, other: _Entry) -> None:
         del self._entries[other.mac, other.address]
         self._by_address[other.address or ""].remove(other)
-        for seen in other.observations.values():
-            _keep(entry, seen, seen.source, seen.at)
-        for source, ports in other.ports.items():
-            entry.ports.setdefault(source, {}).update(ports)
-        entry.addresses.update(other.addresses)
+        if other.said is not None:
+            for seen in other.said.observations.values():
+                _keep(entry, seen, seen.source, seen.at)
+            for source, ports in other.said.ports.items():
+                entry.more().ports.setdefault(source, {}).update(ports)
+            entry.more().addresses.update(other.said.addresses)
         if other.place is not None:
             entry.place = _nearer(entry.place, other.place)
 
@@ -160,7 +176,8 @@ class Picture:
 
     def _claimed(self) -> list[str]:
         """Addresses that several MACs claim, with who says so and when."""
-        found = [(a, same) for a, same in self._by_address.items() if len({e.mac for e in same}) > 1]
+        several = ((a, same) for a, same in self._by_address.items() if len(same) > 1)
+        found = [(a, same) for a, same in several if len({e.mac for e in same}) > 1]
         sentences = []
         for address, same in found[:MAX_WARNED]:
             claims = "; ".join(f"{e.mac} ({_sources(e)})" for e in same[:4] if e.mac is not None)
@@ -173,10 +190,34 @@ class Picture:
         return sentences
 
 
+@lru_cache(maxsize=256)
+def _once(source: str, when: str | None) -> _Told:
+    """One source that told at one time: the same for all that it names, so they share it."""
+    return ((source, when, when),)
+
+
+def _again(told: _Told, source: str, when: str | None) -> _Told:
+    """The sources with one more, or with another time of one that has told before."""
+    for place, (known, first, last) in enumerate(told):
+        if known == source:
+            if when is None or (first is not None and last is not None and first <= when <= last):
+                return told
+            first = when if first is None or when < first else first
+            last = when if last is None or when > last else last
+            return (*told[:place], (source, first, last), *told[place + 1 :])
+    return (*told, (source, when, when))
+
+
+@lru_cache(maxsize=4096)
+def _told_by(place: Place, source: str | None) -> Place:
+    """The place with who told it."""
+    return place if place.source else replace(place, source=source)
+
+
 def _keep(entry: _Entry, seen: Observation, source: str | None, when: str | None) -> None:
     """Keep an observation, masked, within bounds, with its source and time."""
     if seen.channel == "tcp.open":
-        ports = entry.ports.setdefault(seen.source or source or "", {})
+        ports = entry.more().ports.setdefault(seen.source or source or "", {})
         for word in seen.value.split(","):
             if word.strip().isdigit() and len(ports) < 4096:
                 ports.setdefault(int(word), seen.at or when)
@@ -185,15 +226,16 @@ def _keep(entry: _Entry, seen: Observation, source: str | None, when: str | None
         return
     label = seen.source or source
     key = (seen.channel, seen.port, seen.value, label)
-    if key in entry.observations or len(entry.observations) >= MAX_OBSERVATIONS:
+    said = entry.more()
+    if key in said.observations or len(said.observations) >= MAX_OBSERVATIONS:
         return
     kind = (seen.channel, seen.port)
-    if entry.counts.get(kind, 0) >= _most(seen.channel):
+    if said.counts.get(kind, 0) >= _most(seen.channel):
         return
-    entry.counts[kind] = entry.counts.get(kind, 0) + 1
+    said.counts[kind] = said.counts.get(kind, 0) + 1
     if seen.source is None or seen.at is None:
         seen = replace(seen, source=label, at=seen.at or when)
-    entry.observations[key] = masked(seen)
+    said.observations[key] = masked(seen)
 
 
 @cache
@@ -219,13 +261,15 @@ def _nearer(known: Place | None, other: Place) -> Place:
 
 def _sources(entry: _Entry) -> str:
     """Who says so, and when: `arp.txt, 2026-11-24T10:00:00Z`."""
-    parts = [f"{source}, {last}" if last else source for source, (_first, last) in list(entry.told.items())[:3]]
+    parts = [f"{source}, {last}" if last else source for source, _first, last in entry.told[:3]]
     return "; ".join(parts) or "no source"
 
 
 @lru_cache(maxsize=65_536)
 def _parsed(address: str) -> tuple[int, bool]:
     """(version, whether it is link-local) of an address."""
+    if ipv4(address) is not None:
+        return 4, False
     found = ip_address(address.partition("%")[0])
     return found.version, isinstance(found, IPv6Address) and found.is_link_local
 
@@ -246,15 +290,16 @@ def _dual_stack(entry: _Entry, same: Sequence[_Entry]) -> list[_Entry]:
 
 
 def _recording(entry: _Entry, others: Sequence[_Entry]) -> Recording:
-    group = sorted((entry, *others), key=_rank)
+    group = sorted((entry, *others), key=_rank) if others else (entry,)
     main = group[0]
     places: dict[str, None] = dict.fromkeys(e.address for e in group[1:] if e.address is not None)
     observations: list[Observation] = []
     place: Place | None = None
     for part in group:
-        places |= part.addresses
-        observations += part.observations.values()
-        observations += _ports(part)
+        if part.said is not None:
+            places |= part.said.addresses
+            observations += part.said.observations.values()
+            observations += _ports(part.said)
         observations += _sightings(part)
         if part.place is not None:
             place = _nearer(place, part.place)
@@ -274,8 +319,8 @@ def _rank(entry: _Entry) -> tuple[int, bool]:
     return version, local
 
 
-def _ports(entry: _Entry) -> Iterator[Observation]:
-    for source, ports in entry.ports.items():
+def _ports(said: _Said) -> Iterator[Observation]:
+    for source, ports in said.ports.items():
         times = [at for at in ports.values() if at is not None]
         yield Observation(
             channel="tcp.open", value=",".join(map(str, sorted(ports))), source=source or None,
@@ -283,12 +328,14 @@ def _ports(entry: _Entry) -> Iterator[Observation]:
         )  # fmt: skip
 
 
-def _sightings(entry: _Entry) -> Iterator[Observation]:
+def _sightings(entry: _Entry) -> list[Observation]:
     """Who said that this MAC is there, and when last."""
     if entry.mac is None:
-        return
-    for source, (_first, last) in list(entry.told.items())[:16]:
-        yield Observation(channel="mac", value=entry.mac, via=Via.HEARD, at=last, source=source)
+        return []
+    return [
+        Observation(channel="mac", value=entry.mac, via=Via.HEARD, at=last, source=source)
+        for source, _first, last in entry.told[:16]
+    ]
 
 
 def _answering(recordings: Sequence[Recording], strangers: Sequence[str]) -> list[str]:

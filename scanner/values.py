@@ -7,7 +7,8 @@ import struct
 from binascii import unhexlify
 from ipaddress import IPv6Address
 
-_MAC = re.compile(r"^[0-9a-f]{12}$")
+_BETWEEN = {ord(c): None for c in map(chr, range(128)) if c in ":.-" or c.isspace()}
+"""What stands between the digits of a MAC address; text beyond ASCII is no spelling of one."""
 _NORMAL = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _UNTIDY = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
@@ -50,10 +51,24 @@ def normal_mac(text: str) -> str | None:
     """`aa:bb:cc:dd:ee:ff` for any usual spelling (`-`, `.`, none), or None where it is not twelve hex digits."""
     if _NORMAL.fullmatch(text):
         return text
-    digits = re.sub(r"[:.\-\s]", "", text.strip().lower())
-    if not _MAC.match(digits):
+    if not text.isascii():
+        text = re.sub(r"\s", "", text)
+    digits = text.translate(_BETWEEN)
+    if len(digits) != 12:
         return None
-    return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
+    try:
+        return unhexlify(digits).hex(":")
+    except ValueError:
+        return None
+
+
+def ipv4(text: str) -> bytes | None:
+    """The four bytes of an IPv4 address in its usual form (no leading zeros, nothing around it), else None."""
+    try:
+        packed = bytes(map(int, text.split(".")))
+    except ValueError:
+        return None
+    return packed if len(packed) == 4 and "%d.%d.%d.%d" % (*packed,) == text else None
 
 
 def eui64_mac(address: str) -> str | None:
@@ -93,6 +108,8 @@ def address_key(address: str) -> str:
 
 def one_line(text: str, width: int = 120) -> str:
     """`text` on one line, safe to print: control, bidirectional and zero-width characters are shown as escapes."""
+    if len(text) <= width and text.isascii() and text.isprintable():
+        return text
     # What will not be shown is not looked at: a device may send megabytes of blanks.
     first, *rest = re.split(r"[\r\n\t]+", text[: 8 * width])
     flat = " ".join([first.rstrip() if rest else first, *(part.strip() for part in rest)])

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MAX_OBSERVATIONS = 400
 """Observations of one device that are kept."""
 
+_OTHER = re.compile(r"[^0-9a-zA-Z]")
+
 SAME: frozenset[str] = frozenset({
     "wsdiscovery.epr", "upnp.udn", "upnp.serialnumber", "sadp.devicesn", "dhip.serialno", "onvif.serialnumber",
 })  # fmt: skip
@@ -107,7 +109,7 @@ def masked(seen: Observation) -> Observation:
 
 def name(address: str, mac: str | None) -> str:
     """The recording's id: MAC and address, because both make a device."""
-    place = re.sub(r"[^0-9a-zA-Z]", "-", address)
+    place = _OTHER.sub("-", address)
     return f"{mac.replace(':', '')}-{place}" if mac else f"ip-{place}"
 
 

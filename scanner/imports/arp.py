@@ -24,6 +24,8 @@ _HEADER = re.compile(r"\b(?:address|adresse|internet|hwaddress|hardware|mac|ifin
 _VLAN = re.compile(r"(?<![\w.])(?:vlan-?(?:interface|if)?|vl|irb\.|bvi|svi|br-?vlan)\.?(\d{1,4})(?![\w])", re.I)
 _LINUX_TAGGED = re.compile(r"\bdev \S+\.(\d{1,4})\b|\bon \S+\.(\d{1,4})\b")
 
+_PLACES = {tag: Place(vlan=tag) for tag in range(1, 4095)}
+
 
 class Arp:
     """Lines with a hardware address and a network address, whatever stands around them."""
@@ -57,12 +59,25 @@ class Arp:
                 if is_station(mac) and not _group(line):
                     source.skip(f"line {number}", line)
                 continue
-            vlan = _VLAN.search(line) or _LINUX_TAGGED.search(line)
-            place = None
-            if vlan:
-                tag = int(vlan[1] or vlan[2])
-                place = Place(vlan=tag) if 0 < tag < 4095 else None
+            tag = _vlan(line)
+            place = _PLACES.get(tag) if tag else None
             yield Heard(mac, address, (), place)
+
+
+def _vlan(line: str) -> int | None:
+    """The VLAN that a line names, None without one. Most lines hold no text that any of the spellings begins with."""
+    low = line.lower()
+    found = None
+    if "irb." in low or "bvi" in low or "svi" in low or not line.isascii():
+        found = _VLAN.search(line)
+    elif (begin := low.find("vl")) >= 0:
+        found = _VLAN.search(line, max(0, begin - 3))  # `br-vlan`
+    if found is None:
+        dot = line.rfind(".")
+        if dot < 0 or (line.find("dev ", 0, dot) < 0 and line.find("on ", 0, dot) < 0):
+            return None
+        found = _LINUX_TAGGED.search(line)
+    return int(found[1] or found[2]) if found else None
 
 
 def _is_entry(line: str) -> bool:

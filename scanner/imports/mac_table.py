@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import PurePath
 
 from scanner.imports.base import Head, Heard, Input
@@ -57,6 +58,7 @@ class MacTable:
         switch = PurePath(source.name).stem if source.name != "-" else "switch"
         ports_first = False
         found: list[tuple[str, Place]] = []
+        places: dict[tuple[str, str, int | None], Place] = {}
         for number, line in source.lines():
             said = prompt(line)
             if said is not None:
@@ -71,7 +73,11 @@ class MacTable:
                     source.skip(f"line {number}", line)
                 continue
             mac, port, vlan = entry
-            found.append((mac, Place(switch=switch, port=port, vlan=vlan)))
+            key = (switch, port, vlan)
+            place = places.get(key)
+            if place is None:
+                place = places[key] = Place(switch=switch, port=port, vlan=vlan)
+            found.append((mac, place))
         yield from placed(found)
 
 
@@ -80,9 +86,15 @@ def placed(found: list[tuple[str, Place]]) -> Iterator[Heard]:
     ports: dict[tuple[str | None, str | None], set[str]] = {}
     for mac, place in found:
         ports.setdefault((place.switch, place.port), set()).add(mac)
+    counted: dict[Place, Place] = {}
     for mac, place in found:
-        count = len(ports[place.switch, place.port])
-        yield Heard(mac, None, (), Place(switch=place.switch, port=place.port, vlan=place.vlan, macs=count))
+        where = counted.get(place)
+        if where is None:
+            where = Place(
+                switch=place.switch, port=place.port, vlan=place.vlan, macs=len(ports[place.switch, place.port])
+            )
+            counted[place] = where
+        yield Heard(mac, None, (), where)
 
 
 def _own(line: str) -> bool:
@@ -93,16 +105,23 @@ def _own(line: str) -> bool:
 
 def _entry(line: str, *, ports_first: bool) -> tuple[str, str, int | None] | None:
     """(MAC, port, VLAN) of one learned entry, None for anything else."""
-    linux = _LINUX.match(line.strip())
     found = mac_in(line)
     if found is None or not is_station(found[0]):
         return None
+    linux = _LINUX.match(line.strip()) if " dev " in line else None
     if linux:
         own = "permanent" in line or (" self" in f"{line} " and "master" not in line)
         return None if own else (found[0], linux[2], _tag(linux[3]))
     mac, begin, end = found
-    before, after = line[:begin].split(), line[end:].split()
-    if _OWN.search(line) or address_in(" ".join(before + after)) is not None:
+    where = _where(line[:begin], line[end:], ports_first=ports_first)
+    return (mac, *where) if where is not None else None
+
+
+@lru_cache(maxsize=4096)
+def _where(left: str, right: str, *, ports_first: bool) -> tuple[str, int | None] | None:
+    """(port, VLAN) by what stands on either side of the MAC: a table says the same of many devices."""
+    before, after = left.split(), right.split()
+    if _OWN.search(left) or _OWN.search(right) or address_in(" ".join(before + after)) is not None:
         return None
     numbers = [word for word in before + after if word.isdigit() and len(word) <= 4]
     names = [
@@ -115,12 +134,12 @@ def _entry(line: str, *, ports_first: bool) -> tuple[str, str, int | None] | Non
     if names:
         if vlan is None and numbers:
             vlan = _tag(numbers[0])
-        return mac, names[-1], vlan
+        return names[-1], vlan
     if len(numbers) >= 2:  # ports that are plain numbers
         port, tag = (numbers[0], numbers[1]) if ports_first else (numbers[-1], numbers[0])
-        return mac, port, vlan or _tag(tag)
+        return port, vlan or _tag(tag)
     if numbers and vlan is not None:
-        return mac, numbers[-1], vlan
+        return numbers[-1], vlan
     return None
 
 

@@ -6,13 +6,12 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from ipaddress import ip_address
 
 from scanner.errors import InputProblem
 from scanner.imports.base import Head, Input
 from scanner.model import Observation
-from scanner.values import normal_mac
+from scanner.values import ipv4, normal_mac
 
 _MAC = re.compile(
     r"(?<![\w:.\-])(?:"
@@ -23,6 +22,10 @@ _MAC = re.compile(
 )
 _IPV4 = re.compile(r"(?<![\w.:])(?:\d{1,3}\.){3}\d{1,3}(?![\w:]|\.\d)")
 _GROUPS = re.compile(r"(?<![\w:.])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:%[\w.\-]{1,32})?(?![\w:.])", re.I)
+
+_PROMPT = re.compile(
+    r"^\s*(?:\S{1,64}@)?<?([A-Za-z][\w.\-]{0,63})(?:\([^)]{1,32}\))?[>#%\]$]\s?((?:sh|disp|do )\S*.*)$"
+)
 
 
 def mac_in(text: str) -> tuple[str, int, int] | None:
@@ -43,27 +46,31 @@ def spelled_mac(text: str) -> str | None:
     return normal_mac(text) if len(text) <= 32 else None
 
 
-@lru_cache(maxsize=65_536)
 def is_station(mac: str) -> bool:
-    """Whether an address is one device's: not nobody's, not a group's."""
-    return mac != "00:00:00:00:00:00" and not int(mac[:2], 16) & 1
+    """Whether an address (normalised) is one device's: not nobody's, not a group's."""
+    return mac[1] in "02468ace" and mac != "00:00:00:00:00:00"
 
 
 def address_in(text: str) -> str | None:
     """The first IPv4 or IPv6 address in a line, normalised; None without one."""
-    for found in _IPV4.findall(text):
-        address = normal_address(found)
-        if address is not None:
-            return address
-    for match in _GROUPS.finditer(text):
-        address = normal_address(match[0])
-        if address is not None:
-            return address
+    if text.count(".") >= 3:
+        for match in _IPV4.finditer(text):
+            address = normal_address(match[0])
+            if address is not None:
+                return address
+    if text.count(":") >= 2:
+        for match in _GROUPS.finditer(text):
+            address = normal_address(match[0])
+            if address is not None:
+                return address
     return None
 
 
 def normal_address(text: str) -> str | None:
     """An address in its usual form without zone, None where it is none or stands for no single host."""
+    packed = ipv4(text)
+    if packed is not None and 0 < packed[0] < 224:
+        return text
     text = text.strip().partition("%")[0].partition("/")[0]
     if not text or len(text) > 45:
         return None
@@ -94,9 +101,9 @@ def _written(found: datetime) -> str:
 
 def prompt(line: str) -> tuple[str, str] | None:
     """(device, command) of a line that is a switch's prompt with a command (`core-1#show arp`), else None."""
-    found = re.match(
-        r"^\s*(?:\S{1,64}@)?<?([A-Za-z][\w.\-]{0,63})(?:\([^)]{1,32}\))?[>#%\]$]\s?((?:sh|disp|do )\S*.*)$", line
-    )
+    if "sh" not in line and "disp" not in line and "do " not in line:
+        return None
+    found = _PROMPT.match(line)
     return (found[1], found[2]) if found else None
 
 

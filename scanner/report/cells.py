@@ -56,7 +56,7 @@ def own_headers(names: Sequence[str]) -> list[str]:
 def device_row(device: Device, profiles: Sequence[str], own: Sequence[str]) -> list[str]:
     """One device, in the order of `DEVICES` and then of its own columns."""
     identity, recording = device.identity, device.recording
-    leading = view.leading(device, profiles)
+    leading = view.leading(device.verdicts, profiles)
     columns = dict(device.columns)
     return [
         cell(value)

@@ -114,7 +114,7 @@ def _section(
         device=device,
         address=view.address(device),
         maker=line(view.maker(device), 60),
-        rule=line(view.rule(device, report.scan.profiles), 60),
+        rule=line(view.rule(device.verdicts, report.scan.profiles), 60),
         evidence_line=view.evidence_line(device, 90),
         rows=rows[:MAX_EVIDENCE],
         against=[row for match in identity.conflicts for row in _rows(match)][:MAX_EVIDENCE],

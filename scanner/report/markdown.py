@@ -62,7 +62,7 @@ def _row(device: Device, profiles: Sequence[str], own: Sequence[str]) -> list[st
     identity, columns = device.identity, dict(device.columns)
     values = (
         view.address(device), device.recording.mac or "", view.maker(device), identity.brand or "",
-        identity.model or "", identity.level, device.action, view.rule(device, profiles),
+        identity.model or "", identity.level, device.action, view.rule(device.verdicts, profiles),
         view.evidence_line(device, 80), *(columns.get(name, "") for name in own),
     )  # fmt: skip
     return [escaped(value, 200) for value in values]

@@ -1,4 +1,8 @@
-"""The findings table: read at a glance on a terminal, the coverage block above it."""
+"""The findings table: read at a glance on a terminal, the coverage block above it.
+
+Every device has its row, whatever their number: a finding is never summed up. Of a table of 100,000 devices most rows
+say the same of different addresses; they are laid out once for all of them (`_laid_out`), and the text is the same.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,17 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from scanner.model import Action, Device, Report
+from scanner.model import Action, Device, Report, Verdict
 from scanner.report import cells, view
 from scanner.values import one_line
 
 _HEADERS = ("address", "MAC", "maker", "brand", "model", "level", "action", "rule", "evidence")
+_GAP = 2
+"""Characters between two columns."""
+_STAND_IN = "\ue000"
+"""Stands for each character of a device's own address: a code for private use, one column wide."""
+
+Row = tuple[str, ...]
 
 
 class Table:
@@ -23,15 +33,20 @@ class Table:
         """Coverage, the table (strictest action first), and a sentence for each finding above `note`."""
         lines = [view.summary_line(report), *view.coverage_lines(report), ""]
         devices = view.by_urgency(report.devices)
+        asked: dict[int, tuple[tuple[Verdict, ...], int]] = {}
+        for device in devices:  # devices of one maker share their verdicts: each tuple is looked at once
+            known = asked.get(id(device.verdicts))
+            asked[id(device.verdicts)] = (device.verdicts, known[1] + 1 if known is not None else 1)
         if devices:
             own = cells.own_columns(devices)
-            rows = [_row(d, report.scan.profiles, own) for d in devices]
-            lines.append(tabulate(rows, headers=[*_HEADERS, *map(one_line, own)], disable_numparse=True))
+            asks = {number: view.rule(verdicts, report.scan.profiles) for number, (verdicts, _) in asked.items()}
+            rows = [_row(d, asks[id(d.verdicts)], own) for d in devices]
+            lines += _laid_out(rows, [*_HEADERS, *map(one_line, own)])
         because: dict[str, int] = {}
-        for device in devices:
-            for verdict in device.verdicts:
+        for verdicts, count in asked.values():
+            for verdict in verdicts:
                 if verdict.action not in {Action.NONE, Action.NOTE} and not verdict.waived:
-                    because[verdict.because] = because.get(verdict.because, 0) + 1
+                    because[verdict.because] = because.get(verdict.because, 0) + count
         if because:
             lines += ["", "What the rules ask:"]
             lines += [f"- {one_line(text, 900)}" + (f" [{n} devices]" if n > 1 else "") for text, n in because.items()]
@@ -41,20 +56,67 @@ class Table:
         return "\n".join(lines) + "\n"
 
 
-def _row(device: Device, profiles: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
-    identity, columns = device.identity, dict(device.columns)
-    return (
+def _row(device: Device, rule: str, own: Sequence[str]) -> Row:
+    identity = device.identity
+    row = (
         view.address(device),
         device.recording.mac or "",
         view.maker(device),
         identity.brand or "",
-        one_line(identity.model or "", 28),
+        one_line(identity.model, 28) if identity.model else "",
         identity.level,
         device.action,
-        view.rule(device, profiles),
+        rule,
         view.evidence_line(device, 56),
-        *(one_line(columns.get(name, ""), 28) for name in own),
     )
+    if not own:
+        return row
+    columns = dict(device.columns)
+    return (*row, *(one_line(columns.get(name, ""), 28) for name in own))
+
+
+def _laid_out(rows: Sequence[Row], headers: Sequence[str]) -> list[str]:
+    """The lines of `tabulate(rows, headers)`, which is asked for each sort of row once.
+
+    Rows are of one sort where they differ in nothing but the address, the MAC and where the evidence repeats that, each
+    of the same length: in such a line the two are put in their places afterwards.
+    """
+    sorts: dict[Row, int] = {}
+    of: list[tuple[int, bool]] = []
+    for row in rows:
+        sort = _sort(row)
+        of.append((sorts.setdefault(sort, len(sorts)), sort is not row))
+    lines = tabulate(list(sorts), headers=headers, disable_numparse=True).split("\n")
+    head, body = lines[:2], lines[2:]
+    first = max(len(headers[0]) + _GAP, *(len(row[0]) for row in sorts))
+    second = max(len(headers[1]) + _GAP, *(len(row[1]) for row in sorts))
+    behind = first + second + 2 * _GAP
+    out = head
+    for row, (number, stands_for) in zip(rows, of, strict=True):
+        line = body[number]
+        if not stands_for:
+            out.append(line)
+            continue
+        address, mac = row[0], row[1]
+        rest = line[behind:]
+        if _STAND_IN in rest:
+            rest = rest.replace(_STAND_IN * len(mac), mac)
+        out.append(f"{address:{first}}  {mac:{second}}  {rest}".rstrip())
+    return out
+
+
+def _sort(row: Row) -> Row:
+    """The row with stand-ins for what is its own; as it is where that could change its layout."""
+    address, mac = row[0], row[1]
+    plain = address + mac
+    if not address or not plain.isascii() or not plain.isprintable() or " " in plain:
+        return row
+    rest = row[2:]
+    if mac and mac in row[8]:
+        rest = (*row[2:8], row[8].replace(mac, _STAND_IN * len(mac)), *row[9:])
+    if any(_STAND_IN in text for text in row):
+        return row
+    return (_STAND_IN * len(address), _STAND_IN * len(mac), *rest)
 
 
 FORMAT = Table()

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from scanner.model import (
     ACTION_ORDER,
+    ACTION_RANK,
     Action,
     Device,
     Grade,
@@ -23,30 +24,34 @@ from scanner.model import (
     Verdict,
     WaiverUse,
 )
-from scanner.values import one_line, to_text
+from scanner.values import ipv4, one_line, to_text
 
 SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
+_LEVEL_RANK = {level: rank for rank, level in enumerate(Level)}
+_GRADE_RANK = {grade: rank for rank, grade in enumerate(Grade)}
 
 
 def by_urgency(devices: Iterable[Device]) -> list[Device]:
     """Strictest action first, then by level and address."""
-    levels = list(Level)
     return sorted(
-        devices,
-        key=lambda d: (-ACTION_ORDER.index(d.action), -levels.index(d.identity.level), _address_order(d)),
+        devices, key=lambda d: (-ACTION_RANK[d.action], -_LEVEL_RANK[d.identity.level], *_address_order(d))
     )
 
 
 def _address_order(device: Device) -> tuple[int, int, str]:
+    text = device.recording.ip or ""
+    packed = ipv4(text)
+    if packed is not None:
+        return (4, int.from_bytes(packed), device.key)
     try:
-        address = ipaddress.ip_address(device.recording.ip or "")
+        address = ipaddress.ip_address(text)
     except ValueError:
         return (9, 0, device.key)
     return (address.version, int(address), device.key)
 
 
-def leading(device: Device, profiles: Sequence[str] = ()) -> Verdict | None:
-    """The verdict that stands for a device: strictest action, then what binds, then the organisation's own country.
+def leading(verdicts: Sequence[Verdict], profiles: Sequence[str] = ()) -> Verdict | None:
+    """Of a device's verdicts the one that stands for it: strictest action, then what binds, then the organisation's own country.
 
     One that a waiver mutes comes last. None without verdicts.
     """
@@ -54,17 +59,17 @@ def leading(device: Device, profiles: Sequence[str] = ()) -> Verdict | None:
 
     def rank(verdict: Verdict) -> tuple[bool, int, bool, bool]:
         own = verdict.policy.partition("-")[0] in home
-        return (not verdict.waived, ACTION_ORDER.index(verdict.action), verdict.binds_you is True, own)
+        return (not verdict.waived, ACTION_RANK[verdict.action], verdict.binds_you is True, own)
 
-    return max(device.verdicts, key=rank, default=None)
+    return max(verdicts, key=rank, default=None)
 
 
-def rule(device: Device, profiles: Sequence[str] = ()) -> str:
-    """The leading measure and how many more name the maker; empty without verdicts."""
-    verdict = leading(device, profiles)
+def rule(verdicts: Sequence[Verdict], profiles: Sequence[str] = ()) -> str:
+    """The leading measure and how many more name a device's maker; empty without verdicts."""
+    verdict = leading(verdicts, profiles)
     if verdict is None:
         return ""
-    more = len(device.verdicts) - 1
+    more = len(verdicts) - 1
     return f"{verdict.policy} +{more}" if more else verdict.policy
 
 
@@ -80,7 +85,7 @@ def evidence_line(device: Device, width: int = 60) -> str:
     if not own:
         return one_line(device.identity.notes[0], width) if device.identity.notes else ""
     # Of equally strong matches the short one reads best: a header rather than a page.
-    best = min(own, key=lambda m: (list(Grade).index(m.grade), sum(len(r.value) > 160 for r in m.readings)))
+    best = min(own, key=lambda m: (_GRADE_RANK[m.grade], sum(len(r.value) > 160 for r in m.readings)))
     return one_line(heard(best, width), width)
 
 
