@@ -263,9 +263,12 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def action(self) -> Action:
         """The strictest action of all verdicts that no waiver mutes, `none` without any."""
-        if not self.verdicts:
-            return Action.NONE
-        return max((v.action for v in self.verdicts if not v.waived), key=ACTION_RANK.__getitem__, default=Action.NONE)
+        strictest, most = Action.NONE, 0
+        for verdict in self.verdicts:
+            rank = ACTION_RANK[verdict.action]
+            if rank > most and not verdict.waived:
+                strictest, most = verdict.action, rank
+        return strictest
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):

@@ -68,7 +68,7 @@ def ipv4(text: str) -> bytes | None:
         packed = bytes(map(int, text.split(".")))
     except ValueError:
         return None
-    return packed if len(packed) == 4 and "%d.%d.%d.%d" % (*packed,) == text else None
+    return packed if len(packed) == 4 and ".".join(map(str, packed)) == text else None
 
 
 def eui64_mac(address: str) -> str | None:
@@ -98,7 +98,7 @@ def file_name(path: object) -> str:
 
 def escaped_json(text: str) -> str:
     """JSON with the same meaning that a terminal does not obey: control and bidirectional characters as `\\u....`."""
-    return _UNTIDY.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+    return text if text.isprintable() else _UNTIDY.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
 
 
 def address_key(address: str) -> str:
@@ -108,7 +108,7 @@ def address_key(address: str) -> str:
 
 def one_line(text: str, width: int = 120) -> str:
     """`text` on one line, safe to print: control, bidirectional and zero-width characters are shown as escapes."""
-    if len(text) <= width and text.isascii() and text.isprintable():
+    if len(text) <= width and text.isprintable():
         return text
     # What will not be shown is not looked at: a device may send megabytes of blanks.
     first, *rest = re.split(r"[\r\n\t]+", text[: 8 * width])

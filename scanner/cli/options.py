@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -271,19 +271,22 @@ def writable(path: Path | None, what: str = "--output") -> None:
         raise UsageProblem(f"{what} {path}: no permission to write there")
 
 
-def emit(content: str | bytes, path: Path | None, what: str = "--output") -> None:
-    """Write a result to a file (whole or not at all) or to standard output. Raises `UsageProblem`."""
+def emit(content: str | bytes | Iterable[str], path: Path | None, what: str = "--output") -> None:
+    """Write a result to a file (whole or not at all) or to standard output; text also piece by piece.
+
+    Raises `UsageProblem`.
+    """
     if path is None:
         _print(content)
         return
-    if isinstance(content, str):
-        content = (content if content.endswith("\n") else content + "\n").encode("utf-8", "surrogateescape")
     part = path.with_name(f".{path.name}.part")
     try:
         if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
-            path.write_bytes(content)
+            with path.open("wb") as file:
+                file.writelines(_encoded(content))
             return
-        part.write_bytes(content)
+        with part.open("wb") as file:
+            file.writelines(_encoded(content))
         part.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -291,7 +294,20 @@ def emit(content: str | bytes, path: Path | None, what: str = "--output") -> Non
         raise UsageProblem(f"{what} {path}: cannot be written: {error.strerror or error}") from error
 
 
-def _print(content: str | bytes) -> None:
+def _encoded(content: str | bytes | Iterable[str]) -> Iterator[bytes]:
+    """The bytes of a result; text ends with a line end."""
+    if isinstance(content, bytes):
+        yield content
+        return
+    ended = False
+    for piece in [content] if isinstance(content, str) else content:
+        yield piece.encode("utf-8", "surrogateescape")
+        ended = piece.endswith("\n")
+    if not ended:
+        yield b"\n"
+
+
+def _print(content: str | bytes | Iterable[str]) -> None:
     """Write to standard output. A reader that has left (`| head`) is no failure."""
     import os
     import sys
@@ -299,7 +315,14 @@ def _print(content: str | bytes) -> None:
     if isinstance(content, bytes) and sys.stdout is not None and sys.stdout.isatty():
         raise UsageProblem("standard output: is a terminal, and the result is no text")
     try:
-        click.echo(content, nl=isinstance(content, str) and not content.endswith("\n"))
+        if isinstance(content, bytes):
+            click.echo(content, nl=False)
+            return
+        piece = ""
+        for piece in [content] if isinstance(content, str) else content:
+            click.echo(piece, nl=False)
+        if not piece.endswith("\n"):
+            click.echo()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:

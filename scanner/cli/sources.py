@@ -87,9 +87,16 @@ class Work:
 
         `asked`: whether every target was asked, so that the history may count who did not answer.
         """
+        from scanner.knowledge.loader import seldom
+
+        with seldom():
+            return self._finish(picture, told, asked=asked)
+
+    def _finish(self, picture: Picture, told: Told, *, asked: bool) -> int:
         from scanner import assess, state
         from scanner.engine.files import redacted, write_recordings
         from scanner.model import Scan
+        from scanner.report import pieces
 
         recordings, contradictions = picture.recordings()
         if self.given["record"] is not None:
@@ -110,7 +117,7 @@ class Work:
         problem = state.save_last(recordings)
         if problem:
             options.complain(f"this is not remembered for `lanveto explain`: {problem}")
-        options.emit(self.renderer.render(result), self.given["output"])
+        options.emit(pieces(self.renderer, result), self.given["output"])
         for text in (*told.problems, *told.failures):
             options.complain(text)
         stored = keeping.store(result, self.given["store"], self.known, asked=asked)
@@ -127,15 +134,17 @@ class Work:
 def take(picture: Picture, source: Input, read: Callable[[Input], Any], told: Told, *, label: str) -> None:
     """Enter everything a source says; what it cannot tell becomes a problem, what was told before stays."""
     from scanner.errors import InputProblem
+    from scanner.knowledge.loader import seldom
     from scanner.model import Method
 
     before = len(picture)
     count = 0
     feed = read(source)
     try:
-        for heard in feed:
-            picture.enter(heard, source.name, source.at)
-            count += 1
+        with seldom():
+            for heard in feed:
+                picture.enter(heard, source.name, source.at)
+                count += 1
     except InputProblem as problem:
         told.problems.append(str(problem))
     except KeyboardInterrupt:

@@ -31,7 +31,8 @@ def _bare(reading: Reading, knowledge: Knowledge) -> Identity:
 
     Unless a fingerprint fits this very address, all that counts is who owns the prefix, or why nobody does.
     """
-    if next(knowledge.matcher.fitting({"mac": [reading]}), None) is not None:
+    alone = {"mac": [reading]}
+    if knowledge.matcher.worth_trying(alone) and next(knowledge.matcher.fitting(alone), None) is not None:
         return _identity((reading,), matches((reading,), knowledge), knowledge)
     owner = knowledge.registry.lookup(reading.value) or knowledge.registry.describe(reading.value)
     known = knowledge.by_owner.get(owner)

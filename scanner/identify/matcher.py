@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from scanner.identify.prefilter import Needs, Prefilter, needs
@@ -41,13 +42,24 @@ class Matcher:
                 else:
                     self._exact[channel].append(fingerprint)
         self._prefilter = Prefilter(known)
+        self._always = lru_cache(maxsize=4096)(self._tried)
+
+    def worth_trying(self, index: Mapping[str, Sequence[Reading]]) -> bool:
+        """Whether `fitting` would try any fingerprint at all."""
+        return any(
+            self._always(channel) or self._prefilter.worth_trying(channel, readings)
+            for channel, readings in index.items()
+        )
+
+    def _tried(self, channel: str) -> tuple[Fingerprint, ...]:
+        """What is tried on whatever is said on a channel."""
+        return (*self._exact.get(channel, ()), *(f for prefix, f in self._open if channel.startswith(prefix)))
 
     def fitting(self, index: Mapping[str, Sequence[Reading]]) -> Iterator[tuple[Fingerprint, Hit]]:
         """Every fingerprint whose condition the readings meet, each once."""
         tried: set[str] = set()
         for channel, readings in index.items():
-            candidates = list(self._exact.get(channel, ()))
-            candidates += [f for prefix, f in self._open if channel.startswith(prefix)]
+            candidates = list(self._always(channel))
             candidates += [self._by_id[i] for i in sorted(self._prefilter.worth_trying(channel, readings))]
             for fingerprint in candidates:
                 if fingerprint.id in tried:

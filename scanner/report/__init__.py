@@ -7,6 +7,7 @@ dependencies it imports at its top: only the format that is asked for is importe
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from typing import Protocol, runtime_checkable
@@ -15,6 +16,8 @@ from scanner.errors import UsageProblem
 from scanner.model import Device, Report
 
 _ROOMS = frozenset({"view", "cells", "page"})  # files here that are not formats
+_TOGETHER = 64
+"""Devices of one piece."""
 
 
 @runtime_checkable
@@ -50,6 +53,20 @@ class Streamed(Protocol):
     def end(self, report: Report) -> str:
         """What stands after the last device; the report need hold no devices."""
         ...
+
+
+def pieces(renderer: Format, report: Report) -> str | bytes | Iterator[str]:
+    """What `render` gives; where devices stand alone in pieces, so that a big report is never held as one text."""
+    return _streamed(renderer, report) if isinstance(renderer, Streamed) else renderer.render(report)
+
+
+def _streamed(renderer: Streamed, report: Report) -> Iterator[str]:
+    if begin := renderer.begin():
+        yield begin
+    for first in range(0, len(report.devices), _TOGETHER):
+        yield "".join(renderer.device(device) for device in report.devices[first : first + _TOGETHER])
+    if end := renderer.end(report):
+        yield end
 
 
 @cache

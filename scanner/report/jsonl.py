@@ -5,6 +5,8 @@ The fields only grow; `docs/report.schema.json` describes them.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from scanner.model import Action, Device, Effect, Grade, Level, Match, Place, Report, Verdict, Waiver
@@ -106,6 +108,7 @@ def device_object(device: Device) -> DeviceObject:
     )
 
 
+@lru_cache(maxsize=4096)
 def _verdict(verdict: Verdict) -> VerdictObject:
     return VerdictObject(**{name: getattr(verdict, name) for name in VerdictObject.__struct_fields__})
 

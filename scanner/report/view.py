@@ -51,7 +51,7 @@ def _address_order(device: Device) -> tuple[int, int, str]:
 
 
 def leading(verdicts: Sequence[Verdict], profiles: Sequence[str] = ()) -> Verdict | None:
-    """Of a device's verdicts the one that stands for it: strictest action, then what binds, then the organisation's own country.
+    """The verdict that stands for a device: strictest action, then what binds, then the organisation's own country.
 
     One that a waiver mutes comes last. None without verdicts.
     """
@@ -84,6 +84,8 @@ def evidence_line(device: Device, width: int = 60) -> str:
     own = [m for m in device.identity.matches if m.manufacturer is not None and m.readings]
     if not own:
         return one_line(device.identity.notes[0], width) if device.identity.notes else ""
+    if len(own) == 1:
+        return one_line(heard(own[0], width), width)
     # Of equally strong matches the short one reads best: a header rather than a page.
     best = min(own, key=lambda m: (_GRADE_RANK[m.grade], sum(len(r.value) > 160 for r in m.readings)))
     return one_line(heard(best, width), width)
@@ -113,7 +115,7 @@ def summary_line(report: Report) -> str:
         return "Nothing answered. That says nothing about devices that are off, hidden or elsewhere."
     counts = Counter(d.action for d in report.devices)
     findings = [f"{counts[a]} {a}" for a in reversed(ACTION_ORDER) if a is not Action.NONE and counts[a]]
-    sure = sum(1 for d in report.devices if d.identity.level in SURE)
+    sure = sum(d.identity.level in SURE for d in report.devices)
     text = f"{len(report.devices)} device(s), {sure} identified; "
     waived = sum(1 for d in report.devices for v in d.verdicts if v.waived)
     if findings:
