@@ -19,7 +19,7 @@ from scanner.discover.book import MAX_OBSERVATIONS, masked, name, united
 from scanner.errors import InputProblem
 from scanner.imports.base import Heard
 from scanner.model import Observation, Place, Recording, Via
-from scanner.values import ipv4
+from scanner.values import IPV4
 
 MAX_DEVICES = 1_000_000
 """Devices of one picture; more than that no single report can hold."""
@@ -96,7 +96,9 @@ class Picture:
         if entry is not None and (mac is not None or address is not None):
             return entry
         if mac is not None and address is not None:
-            return self._adopted(mac, address)
+            if mac in self._by_mac or address in self._by_address:
+                return self._adopted(mac, address)
+            return self._new(mac, address, None)
         if mac is not None and (same := self._by_mac.get(mac)):
             return same[0]
         if address is not None and (same := self._by_address.get(address)):
@@ -151,11 +153,12 @@ class Picture:
         return entry
 
     def _count(self) -> None:
-        if len(self) >= MAX_DEVICES:
+        count = len(self._entries) + len(self._named)
+        if count >= MAX_DEVICES:
             raise InputProblem(
                 f"more than {MAX_DEVICES} devices: no network is that large; what was read before is kept"
             )
-        self._on_device(len(self) + 1)
+        self._on_device(count + 1)
 
     def recordings(self) -> tuple[list[Recording], list[str]]:
         """One recording for each device, in the order first heard of, and the contradictions as sentences."""
@@ -268,7 +271,7 @@ def _sources(entry: _Entry) -> str:
 @lru_cache(maxsize=65_536)
 def _parsed(address: str) -> tuple[int, bool]:
     """(version, whether it is link-local) of an address."""
-    if ipv4(address) is not None:
+    if IPV4.fullmatch(address):
         return 4, False
     found = ip_address(address.partition("%")[0])
     return found.version, isinstance(found, IPv6Address) and found.is_link_local
@@ -290,7 +293,12 @@ def _dual_stack(entry: _Entry, same: Sequence[_Entry]) -> list[_Entry]:
 
 
 def _recording(entry: _Entry, others: Sequence[_Entry]) -> Recording:
-    group = sorted((entry, *others), key=_rank) if others else (entry,)
+    if not others and entry.said is None and entry.address is not None:
+        return Recording(
+            id=name(entry.address, entry.mac), ip=entry.address, mac=entry.mac,
+            observations=tuple(_sightings(entry)), place=entry.place,
+        )  # fmt: skip
+    group = sorted((entry, *others), key=_rank)
     main = group[0]
     places: dict[str, None] = dict.fromkeys(e.address for e in group[1:] if e.address is not None)
     observations: list[Observation] = []

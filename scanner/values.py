@@ -9,6 +9,9 @@ from ipaddress import IPv6Address
 
 _BETWEEN = {ord(c): None for c in map(chr, range(128)) if c in ":.-" or c.isspace()}
 """What stands between the digits of a MAC address; text beyond ASCII is no spelling of one."""
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
+"""An IPv4 address in its usual form: no leading zeros, nothing around it."""
 _NORMAL = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _UNTIDY = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
@@ -62,15 +65,6 @@ def normal_mac(text: str) -> str | None:
         return None
 
 
-def ipv4(text: str) -> bytes | None:
-    """The four bytes of an IPv4 address in its usual form (no leading zeros, nothing around it), else None."""
-    try:
-        packed = bytes(map(int, text.split(".")))
-    except ValueError:
-        return None
-    return packed if len(packed) == 4 and ".".join(map(str, packed)) == text else None
-
-
 def eui64_mac(address: str) -> str | None:
     """The MAC inside an IPv6 address whose interface identifier was made of one (RFC 4291, appendix A), or None.
 
@@ -108,10 +102,11 @@ def address_key(address: str) -> str:
 
 def one_line(text: str, width: int = 120) -> str:
     """`text` on one line, safe to print: control, bidirectional and zero-width characters are shown as escapes."""
-    if len(text) <= width and text.isprintable():
-        return text
     # What will not be shown is not looked at: a device may send megabytes of blanks.
-    first, *rest = re.split(r"[\r\n\t]+", text[: 8 * width])
+    looked_at = text[: 8 * width]
+    if looked_at.isprintable():
+        return text if len(text) <= width else text[: width - 1] + "…"
+    first, *rest = re.split(r"[\r\n\t]+", looked_at)
     flat = " ".join([first.rstrip() if rest else first, *(part.strip() for part in rest)])
     safe = _UNTIDY.sub(lambda m: f"\\x{ord(m[0]):02x}" if ord(m[0]) < 256 else f"\\u{ord(m[0]):04x}", flat)
     cut = len(text) > 8 * width or len(safe) > width

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import json
+import re
 import time
 
 import pytest
@@ -8,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.values import (
+    IPV4,
     escaped_json,
     eui64_mac,
     file_name,
@@ -93,3 +97,35 @@ def test_the_checksum_of_a_published_header_is_right() -> None:
     assert internet_checksum(header) == 0xB861
     assert internet_checksum(header[:10] + b"\xb8\x61" + header[12:]) == 0
     assert internet_checksum(b"\xff") == 0x00FF
+
+
+@given(st.one_of(
+    st.text("0123456789abcdefABCDEF:.- \t\x1d\u2003\u0661g", max_size=24),
+    st.lists(st.text("0123456789abcdefABCDEF", min_size=2, max_size=2), min_size=5, max_size=7).map(":".join),
+))  # fmt: skip
+def test_a_mac_is_twelve_digits_and_nothing_but_marks_and_blanks_between(text: str) -> None:
+    digits = re.sub(r"[:.\-\s]", "", text).lower()
+    known = re.fullmatch(r"[0-9a-f]{12}", digits) is not None
+    assert normal_mac(text) == (":".join(digits[i : i + 2] for i in range(0, 12, 2)) if known else None)
+
+
+@given(st.one_of(
+    st.lists(st.sampled_from(["0", "1", "9", "10", "99", "100", "199", "249", "255", "256", "300", "00", "01", "\u0661", ""]), min_size=3, max_size=5)
+    .map(".".join),
+    st.ip_addresses(v=4).map(str), st.text("0123456789.\n ", max_size=16),
+))  # fmt: skip
+def test_an_address_in_its_usual_form_is_what_the_library_takes(text: str) -> None:
+    usual = False
+    with contextlib.suppress(ValueError):
+        usual = str(ipaddress.IPv4Address(text)) == text
+    assert (IPV4.fullmatch(text) is not None) is usual
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=60), st.integers(2, 40))
+def test_what_can_be_printed_is_only_cut(text: str, width: int) -> None:
+    shown = one_line(text, width)
+    assert len(shown) <= width
+    if len(text) <= width:
+        assert shown == text
+    else:
+        assert shown == text[: width - 1] + "…"

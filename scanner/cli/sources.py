@@ -95,14 +95,17 @@ class Work:
     def _finish(self, picture: Picture, told: Told, *, asked: bool) -> int:
         from scanner import assess, state
         from scanner.engine.files import redacted, write_recordings
+        from scanner.knowledge.loader import undisturbed
         from scanner.model import Scan
         from scanner.report import pieces
 
-        recordings, contradictions = picture.recordings()
+        with undisturbed():
+            recordings, contradictions = picture.recordings()
         if self.given["record"] is not None:
             kept = [redacted(r, n) for n, r in enumerate(recordings, 1)] if self.given["redact"] else recordings
             told.failures += write_recordings(self.given["record"], kept)
-        devices = assess.assess(recordings, self.known, profiles=self.given["profiles"], as_of=self.day)
+        with undisturbed():
+            devices = assess.assess(recordings, self.known, profiles=self.given["profiles"], as_of=self.day)
         scan = Scan(
             id=str(uuid.uuid4()), started=self.started, finished=_now(), site=self.given["site"],
             targets=tuple(told.targets), profiles=self.given["profiles"], law_as_of=self.day.isoformat(),

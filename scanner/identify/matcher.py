@@ -46,10 +46,10 @@ class Matcher:
 
     def worth_trying(self, index: Mapping[str, Sequence[Reading]]) -> bool:
         """Whether `fitting` would try any fingerprint at all."""
-        return any(
-            self._always(channel) or self._prefilter.worth_trying(channel, readings)
-            for channel, readings in index.items()
-        )
+        for channel, readings in index.items():
+            if self._always(channel) or self._prefilter.worth_trying(channel, readings):
+                return True
+        return False
 
     def _tried(self, channel: str) -> tuple[Fingerprint, ...]:
         """What is tried on whatever is said on a channel."""

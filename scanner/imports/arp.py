@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from scanner.imports.base import Head, Heard, Input
 from scanner.imports.tables import address_in, is_station, mac_in, prompt
 from scanner.model import Place
+from scanner.values import IPV4
 
 _EMPTY = re.compile(r"\b(?:incomplete|failed|unreachable|noarp|entries no match)\b|<incomplete>|unvollst", re.I)
 _NOISE = re.compile(
@@ -24,6 +25,8 @@ _HEADER = re.compile(r"\b(?:address|adresse|internet|hwaddress|hardware|mac|ifin
 _VLAN = re.compile(r"(?<![\w.])(?:vlan-?(?:interface|if)?|vl|irb\.|bvi|svi|br-?vlan)\.?(\d{1,4})(?![\w])", re.I)
 _LINUX_TAGGED = re.compile(r"\bdev \S+\.(\d{1,4})\b|\bon \S+\.(\d{1,4})\b")
 
+_ADDRESS_FIRST = re.compile(rf"\s*((?!0|22|23|24|25){IPV4.pattern})(?=\s)")
+"""How most lines begin: with the address of one host, which then need not be looked for."""
 _PLACES = {tag: Place(vlan=tag) for tag in range(1, 4095)}
 
 
@@ -48,13 +51,14 @@ class Arp:
             if len(line) > 512:
                 source.skip(f"line {number}", line)
                 continue
-            found = mac_in(line)
+            first = _ADDRESS_FIRST.match(line)
+            found = mac_in(line, first.end() if first else 0)
             if found is None:
                 if line.strip() and not _silent(line):
                     source.skip(f"line {number}", line)
                 continue
             mac, begin, end = found
-            address = address_in(line[:begin]) or address_in(line[end:])
+            address = first[1] if first else address_in(line[:begin]) or address_in(line[end:])
             if not is_station(mac) or address is None:
                 if is_station(mac) and not _group(line):
                     source.skip(f"line {number}", line)

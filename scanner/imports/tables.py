@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from scanner.errors import InputProblem
 from scanner.imports.base import Head, Input
 from scanner.model import Observation
-from scanner.values import ipv4, normal_mac
+from scanner.values import IPV4, normal_mac
 
 _MAC = re.compile(
     r"(?<![\w:.\-])(?:"
@@ -21,6 +21,8 @@ _MAC = re.compile(
     re.I,
 )
 _IPV4 = re.compile(r"(?<![\w.:])(?:\d{1,3}\.){3}\d{1,3}(?![\w:]|\.\d)")
+_SPECIAL = ("0", "22", "23", "24", "25")
+"""How addresses begin that may stand for no host."""
 _GROUPS = re.compile(r"(?<![\w:.])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:%[\w.\-]{1,32})?(?![\w:.])", re.I)
 
 _PROMPT = re.compile(
@@ -28,9 +30,12 @@ _PROMPT = re.compile(
 )
 
 
-def mac_in(text: str) -> tuple[str, int, int] | None:
-    """(MAC, begin, end) of the first hardware address in a line, in any usual spelling; None without one."""
-    found = _MAC.search(text)
+def mac_in(text: str, behind: int = 0) -> tuple[str, int, int] | None:
+    """(MAC, begin, end) of the first hardware address in a line, in any usual spelling; None without one.
+
+    `behind`: how many characters of the line are known to hold none.
+    """
+    found = _MAC.search(text, behind)
     if found is None:
         return None
     mac = spelled_mac(found[0])
@@ -68,8 +73,7 @@ def address_in(text: str) -> str | None:
 
 def normal_address(text: str) -> str | None:
     """An address in its usual form without zone, None where it is none or stands for no single host."""
-    packed = ipv4(text)
-    if packed is not None and 0 < packed[0] < 224:
+    if not text.startswith(_SPECIAL) and IPV4.fullmatch(text):
         return text
     text = text.strip().partition("%")[0].partition("/")[0]
     if not text or len(text) > 45:

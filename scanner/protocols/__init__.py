@@ -72,10 +72,9 @@ def reader(channel: str) -> Protocol | None:
     return next((protocol for prefix, protocol in open_ if channel.startswith(prefix)), None)
 
 
-def read(observation: Observation) -> Iterator[Reading]:
+def read(observation: Observation) -> tuple[Reading, ...]:
     """All readings of one observation: itself, and the fields below it where it is a raw exchange."""
-    if not observation.silent:
-        yield from _read(observation)
+    return () if observation.silent else _read(observation)
 
 
 @lru_cache(maxsize=1024)
@@ -95,20 +94,16 @@ def _fields(observation: Observation) -> Iterator[Reading]:
 
 def read_all(recording: Recording) -> tuple[Reading, ...]:
     """All readings of a device, its MAC included, in the order seen and without repetitions."""
-    return tuple(_unique(_all(recording)))
-
-
-def _all(recording: Recording) -> Iterator[Reading]:
     mac = normal_mac(recording.mac) if recording.mac else None
-    if mac is not None:
-        yield Reading("mac", mac, Observation(channel="mac", value=mac))
+    found = [Reading("mac", mac, Observation(channel="mac", value=mac))] if mac is not None else []
     for observation in recording.observations:
-        if observation.channel == "mac":
+        if observation.channel != "mac":
+            found += read(observation)
+        elif observation.value != mac:
             value = normal_mac(observation.value)
             if value is not None and value != mac:
-                yield Reading("mac", value, observation)
-            continue
-        yield from read(observation)
+                found.append(Reading("mac", value, observation))
+    return tuple(_unique(found)) if len(found) > 1 else tuple(found)
 
 
 def _unique(readings: Iterable[Reading]) -> Iterator[Reading]:

@@ -85,38 +85,39 @@ def _laid_out(rows: Sequence[Row], headers: Sequence[str]) -> list[str]:
     of: list[tuple[int, bool]] = []
     for row in rows:
         sort = _sort(row)
-        of.append((sorts.setdefault(sort, len(sorts)), sort is not row))
+        number = sorts.get(sort)
+        if number is None:
+            if any(_STAND_IN in text for text in row):  # somebody means mischief
+                sort = row
+            number = sorts.setdefault(sort, len(sorts))
+        of.append((number, sort is not row))
     lines = tabulate(list(sorts), headers=headers, disable_numparse=True).split("\n")
     head, body = lines[:2], lines[2:]
     first = max(len(headers[0]) + _GAP, *(len(row[0]) for row in sorts))
     second = max(len(headers[1]) + _GAP, *(len(row[1]) for row in sorts))
     behind = first + second + 2 * _GAP
-    out = head
+    rests = [line[behind:] for line in body]
     for row, (number, stands_for) in zip(rows, of, strict=True):
-        line = body[number]
         if not stands_for:
-            out.append(line)
+            head.append(body[number])
             continue
-        address, mac = row[0], row[1]
-        rest = line[behind:]
-        if _STAND_IN in rest:
+        address, mac, rest = row[0], row[1], rests[number]
+        if mac and _STAND_IN in rest:
             rest = rest.replace(_STAND_IN * len(mac), mac)
-        out.append(f"{address:{first}}  {mac:{second}}  {rest}".rstrip())
-    return out
+        head.append(f"{address.ljust(first)}  {mac.ljust(second)}  {rest}".rstrip())
+    return head
 
 
 def _sort(row: Row) -> Row:
     """The row with stand-ins for what is its own; as it is where that could change its layout."""
     address, mac = row[0], row[1]
     plain = address + mac
-    if not address or not plain.isascii() or not plain.isprintable() or " " in plain:
+    evidence = row[8]
+    if not address or " " in plain or not plain.isascii() or not plain.isprintable() or _STAND_IN in evidence:
         return row
-    rest = row[2:]
-    if mac and mac in row[8]:
-        rest = (*row[2:8], row[8].replace(mac, _STAND_IN * len(mac)), *row[9:])
-    if any(_STAND_IN in text for text in row):
-        return row
-    return (_STAND_IN * len(address), _STAND_IN * len(mac), *rest)
+    if mac and mac in evidence:
+        evidence = evidence.replace(mac, _STAND_IN * len(mac))
+    return (_STAND_IN * len(address), _STAND_IN * len(mac), *row[2:8], evidence, *row[9:])
 
 
 FORMAT = Table()

@@ -24,7 +24,7 @@ from scanner.model import (
     Verdict,
     WaiverUse,
 )
-from scanner.values import ipv4, one_line, to_text
+from scanner.values import IPV4, one_line, to_text
 
 SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
 _LEVEL_RANK = {level: rank for rank, level in enumerate(Level)}
@@ -34,15 +34,15 @@ _GRADE_RANK = {grade: rank for rank, grade in enumerate(Grade)}
 def by_urgency(devices: Iterable[Device]) -> list[Device]:
     """Strictest action first, then by level and address."""
     return sorted(
-        devices, key=lambda d: (-ACTION_RANK[d.action], -_LEVEL_RANK[d.identity.level], *_address_order(d))
+        devices, key=lambda d: (-ACTION_RANK[d.action], -_LEVEL_RANK[d.identity.level], _address_order(d))
     )
 
 
 def _address_order(device: Device) -> tuple[int, int, str]:
     text = device.recording.ip or ""
-    packed = ipv4(text)
-    if packed is not None:
-        return (4, int.from_bytes(packed), device.key)
+    if IPV4.fullmatch(text):
+        first, second, third, fourth = text.split(".")
+        return (4, (int(first) << 24) + (int(second) << 16) + (int(third) << 8) + int(fourth), device.key)
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

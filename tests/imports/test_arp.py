@@ -142,3 +142,16 @@ def test_unknown_lines_are_counted_and_shown(read: Callable[..., Any]) -> None:
     assert len(heard) == 2
     assert source.unknown == 2
     assert source.shown == ["line 4: Lorem ipsum", "line 5: \\x1b[31mdolor\\x00 sit"]
+
+
+@pytest.mark.parametrize(("line", "vlan"), [
+    ("192.0.2.1 dev eth0.30 lladdr 3c:ef:8c:11:22:33 REACHABLE", 30), ("? (192.0.2.1) at 3c:ef:8c:11:22:33 on en0.40 [ethernet]", 40),
+    ("192.0.2.1 3cef.8c11.2233 VLAN-interface20", 20), ("192.0.2.1 3cef.8c11.2233 br-vlan7", 7), ("192.0.2.1 3cef.8c11.2233 irb.5", 5),
+    ("3c:ef:8c:11:22:33 192.0.2.1 ge-0/0/1.0 [vlan9]", 9), ("192.0.2.1 dev vlan11 lladdr 3c:ef:8c:11:22:33 STALE", 11), ("192.0.2.1 3cef.8c11.2233 BVI3", 3),
+    ("192.0.2.1 3cef.8c11.2233 svi8", 8), ("192.0.2.1 3cef.8c11.2233 vlan4095", None), ("192.0.2.1 dev eth0 lladdr 3c:ef:8c:11:22:33 STALE", None),
+])  # fmt: skip
+def test_the_vlan_of_a_line(line: str, vlan: int | None, read: Callable[..., Any]) -> None:
+    ((one,), _source) = read(line + "\n", "arp", recognised=False)
+
+    assert (one.mac, one.address) == PAIR
+    assert (one.place.vlan if one.place else None) == vlan

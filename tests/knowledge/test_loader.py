@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from scanner.errors import RulesProblem
-from scanner.knowledge.loader import MAX_FILE, Place, check_overlay, convert, files, read_yaml, undisturbed
+from scanner.knowledge.loader import MAX_FILE, Place, check_overlay, convert, files, read_yaml, seldom, undisturbed
 
 
 class Thing(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,6 +87,11 @@ def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path) -> None:
             read_yaml(broken)
         assert not gc.isenabled()
     assert gc.isenabled()
+
+    was = gc.get_threshold()
+    with seldom():
+        assert gc.get_threshold()[0] > was[0]
+    assert gc.get_threshold() == was
 
 
 def test_an_overlay_that_changes_nothing_is_a_mistake(tmp_path: Path) -> None:

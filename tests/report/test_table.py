@@ -3,9 +3,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from tabulate import tabulate
 
 from scanner.model import Action, Device, Level, Report
-from scanner.report.table import FORMAT
+from scanner.report.table import _HEADERS, FORMAT, Row, _laid_out
 
 
 def test_coverage_stands_above_the_table_and_findings_below(make_report: Callable[..., Report]) -> None:
@@ -69,3 +72,34 @@ def test_nothing_was_asked_where_recordings_were_read(make_report: Callable[...,
     report = make_report()
     read = msgspec.structs.replace(report, coverage=msgspec.structs.replace(report.coverage, methods=()))
     assert "Coverage: 1 recording(s) read, 1 identified, 1 unknown, 1 silent" in FORMAT.render(read)
+
+
+MACS = st.sampled_from(["", "3c:ef:8c:11:22:33", "c4:2f:90:00:00:01", "3CEF8C112233", "x", "3c ef 8c 11 22 33"])
+WORDS = st.sampled_from(["", "dahua", "True", "12", "a maker", " x", "IPC-HFW1234", "\ue000" * 17, "mac: {}", "{} + {}", "ünï", "カメラ"])
+
+
+@st.composite
+def some_rows(draw: st.DrawFn) -> tuple[list[Row], list[str]]:
+    own = draw(st.integers(0, 2))
+    names = st.sampled_from(["192.0.2.1", "192.0.2.42", "2001:db8::1", "arp 7", "", "\ue000", "\ue000" * 9, "é", "x" * 30])
+    rows = []
+    for _ in range(draw(st.integers(1, 12))):
+        mac = draw(MACS)
+        rows.append((draw(names), mac, *(draw(WORDS).replace("{}", mac) for _ in range(7 + own))))
+    return rows, [*_HEADERS, *(f"own {n}" for n in range(own))]
+
+
+@given(some_rows())
+def test_rows_laid_out_by_their_sort_are_the_table_of_all(drawn: tuple[list[Row], list[str]]) -> None:
+    rows, headers = drawn
+    assert "\n".join(_laid_out(rows, headers)) == tabulate(rows, headers=headers, disable_numparse=True)
+
+
+def test_every_device_has_its_row_however_many_say_the_same(
+    make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    devices = [make_device(id_=f"d-{n}", ip=f"192.0.2.{n}", mac=f"3c:ef:8c:00:00:{n:02x}") for n in range(1, 200)]
+    text = FORMAT.render(make_report(*devices))
+    rows = [line.split()[:2] for line in text.splitlines() if line.startswith("192.0.2.")]
+    assert rows == [[f"192.0.2.{n}", f"3c:ef:8c:00:00:{n:02x}"] for n in range(1, 200)]
+    assert "[199 devices]" in text
