@@ -9,15 +9,19 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import yaml
 
-from scanner import channels, documents
+from scanner import channels
 from scanner.errors import InputProblem
 from scanner.model import Observation, Recording, Source, Truth
 from scanner.values import file_name, normal_mac
+
+if TYPE_CHECKING:  # a scan reads and writes no YAML before it has found somebody
+    import yaml
+
+    from scanner import documents
 
 FORMAT = 1
 """The only version of the mapping form `{format: 1, recordings: [...]}`."""
@@ -155,6 +159,8 @@ def _json_document(text: str, name: str) -> tuple[Entries, list[Problem]] | None
 
 
 def _yaml_entries(text: str, name: str) -> tuple[Entries, list[Problem]]:
+    from scanner import documents
+
     builder = documents.Builder(dates=False)
     entries: Entries = []
     problems: list[Problem] = []
@@ -175,6 +181,8 @@ def _yaml_entries(text: str, name: str) -> tuple[Entries, list[Problem]]:
 
 def _items(node: yaml.Node, builder: documents.Builder, name: str) -> list[yaml.Node]:
     """The entries of a document, not yet built, so that a broken one does not stop the others."""
+    import yaml
+
     if isinstance(node, yaml.MappingNode):
         parts = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
         if "recordings" in parts:
@@ -255,6 +263,8 @@ def to_json(recording: Recording) -> bytes:
 def to_yaml(recordings: Iterable[Recording]) -> str:
     """The YAML list form: what people read, edit and attach to a bug report."""
     data: Any = [msgspec.to_builtins(recording) for recording in recordings]
+    import yaml
+
     text: str = yaml.dump(
         data, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False, allow_unicode=True, width=120
     )

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from scanner import documents
 from scanner.errors import RulesProblem
 from scanner.knowledge import parsed
 
@@ -88,6 +87,8 @@ def read_yaml(path: Path) -> Any:
         document = parsed.get(content)
         if document is not parsed.MISSING:
             return document
+        from scanner import documents  # PyYAML, which a start with parsed rules never needs
+
         try:
             node = documents.compose(text)
             document = None if node is None else documents.Builder().build(node)

@@ -19,7 +19,6 @@ from typing import Any
 
 import msgspec
 
-from scanner import documents
 from scanner.resources import package_file
 
 SHIPPED = "parsed-rules.bin"
@@ -70,6 +69,8 @@ def keep(content: bytes, document: Any) -> None:
 
 def ship(folder: Path) -> bytes:
     """What a build puts beside the rules of `folder`: all of its YAML files, parsed. Raises `documents.YamlError`."""
+    from scanner import documents
+
     made: dict[str, bytes] = {}
     for path in sorted(folder.rglob("*.yaml")):
         content = path.read_bytes()
@@ -131,7 +132,8 @@ _DECODER = msgspec.msgpack.Decoder(ext_hook=_unpacked)
 @functools.cache
 def _reader() -> bytes:
     """What stands for the code that reads: another version may read the same file differently."""
-    return b"".join(hashlib.sha256(Path(file).read_bytes()).digest() for file in (documents.__file__, __file__))
+    files = (Path(__file__).parent.parent / "documents.py", Path(__file__))
+    return b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)
 
 
 def _key(content: bytes) -> str:

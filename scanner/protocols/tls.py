@@ -12,19 +12,18 @@ import hashlib
 import ipaddress
 import re
 import ssl
-import tempfile
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from typing import TYPE_CHECKING
 
 from scanner.model import Recording
 from scanner.protocols.base import Field, observed
+
+if TYPE_CHECKING:  # only a simulated device makes certificates; a scan is not kept waiting for what makes them
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
 
 _MAX_VALUE = 256
 _MAX_NAMES = 64
@@ -176,6 +175,8 @@ def server_context(certificate: bytes, key: bytes, *, oldest: bool = False) -> s
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # an old version is the point
             context.maximum_version = ssl.TLSVersion.TLSv1
+    import tempfile
+
     with tempfile.TemporaryDirectory() as folder:
         both = Path(folder) / "both.pem"
         both.touch(mode=0o600)
@@ -198,6 +199,10 @@ def self_signed(subject: str, issuer: str | None = None, san: str | None = None)
 
     Hashes of recorded certificates cannot be had again.
     """
+    from cryptography import x509
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
     key = _key()
     builder = (
         x509.CertificateBuilder()
@@ -218,10 +223,14 @@ def self_signed(subject: str, issuer: str | None = None, san: str | None = None)
 
 @functools.cache
 def _key() -> ec.EllipticCurvePrivateKey:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def _alternative(text: str) -> x509.GeneralName | None:
+    from cryptography import x509
+
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:
@@ -230,6 +239,8 @@ def _alternative(text: str) -> x509.GeneralName | None:
 
 def _parsed(text: str) -> x509.Name:
     """The name a text like `CN=…,O=…` stands for, whatever the case of its keys; unknown keys are left out."""
+    from cryptography import x509
+
     pairs: list[x509.NameAttribute[str]] = []
     for part in _SEPARATOR.split(text):
         key, _, value = part.partition("=")

@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -337,3 +339,13 @@ def test_an_end_before_its_time_leaves_no_task_socket_or_thread(known: Knowledge
     assert left == set()
     assert sockets <= 0
     assert not [t.name for t in threading.enumerate() if t.name.startswith("lanveto")]
+
+
+def test_a_scan_starts_without_what_only_simulations_and_files_need() -> None:
+    code = (
+        "import sys; from scanner import engine; from scanner.discover import ways; from scanner.protocols import protocols\n"
+        "ways(), protocols(); print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "scanner.engine.stages" in loaded
+    assert not {"cryptography", "yaml", "sqlalchemy", "jinja2", "rich", "numpy", "scapy"} & set(loaded)
