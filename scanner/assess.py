@@ -50,18 +50,25 @@ def key(recording: Recording) -> str:
     return recording.id
 
 
+MAX_JUDGED = 10_000
+"""Sorts of devices whose verdicts are remembered: what a device calls its label may be anything."""
 Judged = dict[tuple[str | None, str | None, str | None, Level], tuple[Verdict, ...]]
 """Verdicts by maker, brand, kind and level: nothing else of an identity decides them."""
 
 
-def device(recording: Recording, knowledge: Knowledge, law: Law, judged: Judged | None = None) -> Device:
-    """One recording, identified and judged. `judged` remembers verdicts from one device of a report to the next."""
-    identity = identify(recording, knowledge)
+def device(
+    recording: Recording, knowledge: Knowledge, law: Law, judged: Judged | None = None, identity: Identity | None = None
+) -> Device:
+    """One recording, identified (unless its identity is known) and judged.
+
+    `judged` remembers verdicts from one device of a report to the next.
+    """
+    identity = identity or identify(recording, knowledge)
     known = (identity.manufacturer, identity.brand, identity.kind, identity.level)
     verdicts = judged.get(known) if judged is not None else None
     if verdicts is None:
         verdicts = judge(identity, knowledge, profiles=law.profiles, as_of=law.as_of)
-        if judged is not None:
+        if judged is not None and len(judged) < MAX_JUDGED:
             judged[known] = verdicts
     where = shown_place(recording.place) if recording.place is not None else ""
     columns = (("place", where),) if where else ()

@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, ip_a
 from pathlib import Path
 
 from scanner.errors import UsageProblem
-from scanner.values import one_line
+from scanner.values import ipv4_number, one_line
 
 Networks = Mapping[str, Sequence[IPv4Interface]]
 """Interface name → its addresses with their networks."""
@@ -74,7 +74,7 @@ class TargetSet:
     def __contains__(self, address: object) -> bool:
         """Whether an address was asked for and not excluded."""
         return isinstance(address, str) and (
-            address in self.v6 if ":" in address else _inside(self.spans, int(IPv4Address(address)))
+            address in self.v6 if ":" in address else _inside(self.spans, _number(address))
         )
 
     def excludes(self, address: str | None, mac: str | None = None) -> bool:
@@ -87,7 +87,7 @@ class TargetSet:
             return False
         if ":" in address:
             return str(IPv6Address(address.partition("%")[0])) in self.excluded_v6
-        return _inside(self.excluded_spans, int(IPv4Address(address)))
+        return bool(self.excluded_spans) and _inside(self.excluded_spans, _number(address))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +254,11 @@ def intersect(spans: Sequence[Span], first: int, last: int) -> Iterator[Span]:
         low, high = max(first, span.first), min(last, span.last)
         if low <= high:
             yield Span(low, high)
+
+
+def _number(address: str) -> int:
+    number = ipv4_number(address)
+    return int(IPv4Address(address)) if number is None else number
 
 
 def _inside(spans: Sequence[Span], number: int) -> bool:

@@ -12,6 +12,7 @@ _BETWEEN = {ord(c): None for c in map(chr, range(128)) if c in ":.-" or c.isspac
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 """An IPv4 address in its usual form: no leading zeros, nothing around it."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NORMAL = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _UNTIDY = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
@@ -24,7 +25,7 @@ def from_bytes(data: bytes) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         return "hex:" + data.hex()
-    if text.startswith("hex:") or any(c < " " and c not in "\r\n\t" for c in text) or "\x7f" in text:
+    if text.startswith("hex:") or _CONTROL.search(text):
         return "hex:" + data.hex()
     return text
 
@@ -63,6 +64,14 @@ def normal_mac(text: str) -> str | None:
         return unhexlify(digits).hex(":")
     except ValueError:
         return None
+
+
+def ipv4_number(text: str) -> int | None:
+    """An IPv4 address in its usual form as a number, None for anything else."""
+    if not IPV4.fullmatch(text):
+        return None
+    first, second, third, fourth = text.split(".")
+    return (int(first) << 24) + (int(second) << 16) + (int(third) << 8) + int(fourth)
 
 
 def eui64_mac(address: str) -> str | None:

@@ -10,15 +10,17 @@ from functools import partial
 from scanner import ports
 from scanner.config import Plan
 from scanner.discover.book import Entry
-from scanner.identify import consider
+from scanner.identify import Mind, identify
 from scanner.knowledge import Knowledge
-from scanner.model import Identity, Level, Observation, Reading, Transport
+from scanner.model import Identity, Level, Observation, Reading, Recording, Transport
 from scanner.net.streams import Bounds, Host, Streams
 from scanner.protocols import read_all
 from scanner.protocols.base import Protocol, Stream
 
 SUSPICIOUS = 4
 """Open ports without a word on any, and none that refused, after which a port is tried that nobody uses."""
+KEPT = 1024
+"""Opinions that are kept while devices wait to be asked, and to be told: some 15 kB each."""
 UNLIKELY = range(49_152, 65_536)
 """Ports that no server uses (RFC 6335): where one of them is open, all are."""
 
@@ -78,10 +80,10 @@ class Asker:
 
     def __init__(
         self, plan: Plan, knowledge: Knowledge, protocols: Iterable[Protocol], streams: Streams,
-        halted: Callable[[Entry], str | None] = lambda _entry: None,
+        halted: Callable[[Entry], str | None] = lambda _entry: None, minds: Minds | None = None,
     ) -> None:  # fmt: skip
         self._plan = plan
-        self._knowledge = knowledge
+        self._minds = minds or Minds(knowledge)
         self._agenda = agenda(protocols, plan.ports)
         self._first = ports.FIRST & set(plan.ports) or set(plan.ports[:3])
         self._streams = streams
@@ -110,7 +112,7 @@ class Asker:
             closed=dict.fromkeys(entry.closed, "refused"),
         )
         host.connects.count(len(entry.open | entry.closed))  # what a sweep tried a moment ago counts too
-        mind = _Mind(entry, self._knowledge)
+        mind = self._minds.of(entry)
         for visit in self._agenda:
             host.stopped = host.stopped or self._halted(entry)
             if host.stopped is not None or mind.enough():
@@ -140,7 +142,7 @@ class Asker:
         refused = any(why == "refused" for why in host.closed.values())
         return len(host.open) >= SUSPICIOUS and not refused and not host.answered
 
-    async def _visit(self, host: Host, visit: Visit, entry: Entry, mind: _Mind) -> None:
+    async def _visit(self, host: Host, visit: Visit, entry: Entry, mind: Opinion) -> None:
         if visit.protocol is None:
             if visit.port in entry.open:
                 return  # a SYN sweep has seen it
@@ -163,12 +165,13 @@ class Asker:
             self.problems.append(text)
 
 
-class _Mind:
+class Opinion:
     """What is thought of a device, thought anew only when it has said more."""
 
     def __init__(self, entry: Entry, knowledge: Knowledge) -> None:
         self._entry = entry
         self._knowledge = knowledge
+        self._mind = Mind(knowledge)
         self._age = -1
         self._heard: tuple[Reading, ...] = ()
         self._hints: frozenset[str] = frozenset()
@@ -177,21 +180,24 @@ class _Mind:
     def _think(self) -> None:
         age = sum(not seen.silent for seen in self._entry.observations)
         if age != self._age:
-            self._age = age
             self._heard = read_all(self._entry.recording())
-            identity, self._hints = consider(self._heard, self._knowledge)
+            identity, self._hints = self._mind.consider(self._heard)
             self._certain = identity.level is Level.CONFIRMED
             self._enough = enough(identity)
+            self._age = age
 
     def heard(self) -> tuple[Reading, ...]:
+        """Everything it has said so far."""
         self._think()
         return self._heard
 
     def hints(self) -> frozenset[str]:
+        """Whom maker-specific questions may be put to."""
         self._think()
         return self._hints
 
     def enough(self) -> bool:
+        """Whether nothing more needs to be asked."""
         self._think()
         return self._enough
 
@@ -199,3 +205,33 @@ class _Mind:
         """Whether the maker is confirmed."""
         self._think()
         return self._certain
+
+    def final(self, recording: Recording) -> Identity:
+        """The identity by all that it said in the end (`identify`)."""
+        return identify(recording, self._knowledge, self._mind)
+
+
+class Minds:
+    """The opinions of all devices that are being asked, shared by those who ask, and by those who tell in the end.
+
+    Only so many are kept, for memory's sake; the others are formed anew where they are needed, and are the same.
+    """
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self._kept: dict[int, tuple[Entry, Opinion]] = {}
+
+    def of(self, entry: Entry) -> Opinion:
+        """What is thought of a device."""
+        kept = self._kept.get(id(entry))
+        if kept is not None:
+            return kept[1]
+        opinion = Opinion(entry, self._knowledge)
+        if len(self._kept) < KEPT:
+            self._kept[id(entry)] = (entry, opinion)
+        return opinion
+
+    def part(self, entry: Entry) -> Opinion | None:
+        """What is thought of a device that leaves, where that was kept; it is kept no longer."""
+        kept = self._kept.pop(id(entry), None)
+        return kept[1] if kept is not None else None

@@ -7,6 +7,7 @@ needs no more memory than the devices that are being asked.
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ from scanner import assess
 from scanner.config import Plan
 from scanner.discover import assumed
 from scanner.discover.book import Book, Entry, united
+from scanner.engine.asking import Minds, Opinion
 from scanner.engine.files import prepare, redacted, write_recordings
 from scanner.knowledge import Knowledge
 from scanner.model import Device, Identity, Observation, Recording, Via
@@ -54,13 +56,15 @@ class Harvest:
 
     def __init__(
         self, plan: Plan, knowledge: Knowledge, book: Book, ledger: Ledger, asked: Sequence[Question], *,
-        tell: Tell | None = None, keep: bool = True,
+        tell: Tell | None = None, keep: bool = True, minds: Minds | None = None,
     ) -> None:  # fmt: skip
         if plan.record is not None:
             prepare(plan.record)
         self._plan = plan
         self._knowledge = knowledge
         self._law = assess.Law(plan.profiles, plan.as_of)
+        self._judged: assess.Judged = {}
+        self._minds = minds or Minds(knowledge)
         self._book = book
         self._ledger = ledger
         self._asked = asked
@@ -89,6 +93,7 @@ class Harvest:
     def prepare(self) -> None:
         """Read the rules and build what they are looked up in, while hosts are looked for: it takes some 200 ms."""
         assess.device(Recording(id="", mac="00:00:00:00:00:01"), self._knowledge, self._law)
+        gc.freeze()  # the rules stay as they are: the search for cyclic garbage need not walk them again and again
 
     # -- while the scan runs ---------------------------------------------------------------------------------
 
@@ -162,15 +167,17 @@ class Harvest:
             for address in (one.recording.ip, *one.recording.addresses):
                 if address is not None:
                     self._book.finish(address, one.recording.mac)
-            self._out(self._enter([one]), journal=False)
+            self._out(self._enter([(one, None)]), journal=False)
 
-    def _finished(self, entries: Sequence[Entry]) -> list[Finished]:
+    def _finished(self, entries: Sequence[Entry]) -> list[tuple[Finished, Opinion | None]]:
+        """The devices that these entries are, each with what was thought of it so far."""
         by_address: dict[tuple[str | None, str], Entry] = {}
         for entry in entries:
             if _nobody(entry):
                 if entry.everywhere:
                     self.everywhere.append(entry.address)
                 self._book.forget(entry)
+                self._minds.part(entry)
                 continue
             entry.add(unanswered(entry, entry.asked, self._asked))
             by_address[entry.mac, entry.address] = entry
@@ -181,23 +188,24 @@ class Harvest:
             places = [place for place in (recording.ip, *recording.addresses) if place is not None]
             parts = [by_address[key] for place in places if (key := (recording.mac, place)) in by_address]
             mine = sum(self._ledger.packets.pop(place, 0) for place in places)
-            found.append(Finished(
+            opinions = [opinion for part in parts if (opinion := self._minds.part(part)) is not None]
+            found.append((Finished(
                 recording=recording, packets=mine + sum(part.packets for part in parts),
                 bytes_sent=sum(self._ledger.bytes.pop(place, 0) for place in places),
                 methods=tuple(sorted({name for part in parts for name in part.methods})),
                 apart=len(self._book.places(recording.mac)) > len(places),
                 silent=not any(part.answered for part in parts), foreign=any(part.foreign for part in parts),
                 stopped=next((part.stopped for part in parts if part.stopped), None),
-            ))  # fmt: skip
+            ), opinions[0] if opinions else None))  # fmt: skip
         for entry in by_address.values():
             self._book.finish(entry.address, entry.mac)
             entry.release()
         return found
 
-    def _enter(self, finished: Sequence[Finished]) -> list[tuple[Finished, Device]]:
+    def _enter(self, finished: Sequence[tuple[Finished, Opinion | None]]) -> list[tuple[Finished, Device]]:
         told = []
-        for one in finished:
-            device = self._assessed(one)
+        for one, opinion in finished:
+            device = self._assessed(one, opinion)
             self.tally.add(device, silent=one.silent)
             self.methods.update(one.methods)
             name = assess.shown(device)
@@ -210,11 +218,12 @@ class Harvest:
             told.append((one, device))
         return told
 
-    def _assessed(self, one: Finished) -> Device:
+    def _assessed(self, one: Finished, opinion: Opinion | None) -> Device:
         """The device; one that our own defect keeps from being assessed is shown as unknown, and the defect told."""
         recording = one.recording
         try:
-            device = assess.device(recording, self._knowledge, self._law)
+            identity = opinion.final(recording) if opinion is not None else None
+            device = assess.device(recording, self._knowledge, self._law, self._judged, identity)
         except Exception as error:  # noqa: BLE001 - one device must not take the others' report away
             self._fail(f"internal error while assessing {recording.ip}: {type(error).__name__}: {error}. "
                        "Please report it")  # fmt: skip

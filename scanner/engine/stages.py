@@ -23,10 +23,9 @@ from scanner.discover import multicast
 from scanner.discover.base import Ground, Scene, Unable, Way
 from scanner.discover.book import Book, Entry, Sighting
 from scanner.engine import ways
-from scanner.engine.asking import Asker
+from scanner.engine.asking import Asker, Minds
 from scanner.engine.checkpoint import FORMAT, Beginning, Past, Portion, Record, Silent, plan_fields, terrain
 from scanner.engine.harvest import SEVERAL, Harvest, Tell
-from scanner.identify import suspects
 from scanner.knowledge import Knowledge
 from scanner.model import Method
 from scanner.net import interfaces
@@ -37,7 +36,7 @@ from scanner.net.ledger import Ledger, now
 from scanner.net.pace import Pace
 from scanner.net.raw import LinkGone
 from scanner.net.streams import Streams
-from scanner.protocols import protocols, read_all
+from scanner.protocols import protocols
 from scanner.targets import Span, merge
 
 WATCH = 0.3
@@ -103,6 +102,7 @@ class Stages:
         self.grounds = ways.grounds(self.segments, self.targets, self.topology, self.seed)
         self.ledger = Ledger(plan.audit_log)
         self.book = Book(self.targets.excludes, excluding=bool(self.targets.exclude_words))
+        self.minds = Minds(knowledge)
         self.methods: dict[str, Method] = {}
         self.failures: list[str] = []
         self.warnings: list[str] = []
@@ -118,7 +118,7 @@ class Stages:
             halted=self._halted, expect=self._expect, unable=self._unable, hints=self._hints, stack=AsyncExitStack(),
         )  # fmt: skip
         self.harvest = Harvest(
-            plan, knowledge, self.book, self.ledger, self.scene.asked, tell=tell, keep=keep
+            plan, knowledge, self.book, self.ledger, self.scene.asked, tell=tell, keep=keep, minds=self.minds
         )  # fmt: skip
         self._lanes = _Lanes(self.book)
         self._past = past
@@ -343,7 +343,10 @@ class Stages:
             await self._ask_all(entries)
 
     def _hints(self, entry: Entry) -> frozenset[str]:
-        return suspects(read_all(entry.recording()), self.knowledge)
+        try:
+            return self.minds.of(entry).hints()
+        except Exception:  # noqa: BLE001 - a defect of ours: told when the device is asked, and it must not end the scan
+            return frozenset()
 
     async def _second_look(self) -> None:
         """Hosts that are there and answered no question are asked the most telling ones once more, later."""
@@ -356,7 +359,7 @@ class Stages:
 
     async def _ask_all(self, entries: list[Entry], *, again: bool = False) -> None:
         streams = Streams(self.ledger, handshakes=self.plan.handshakes)
-        asker = Asker(self.plan, self.knowledge, self._protocols, streams, self._halted)
+        asker = Asker(self.plan, self.knowledge, self._protocols, streams, self._halted, self.minds)
         total = len(entries)
         pace = Pace(NEW_NEIGHBOURS) if self._crowded else None
         done = 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import is_
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from scanner.identify.fusion import fuse
-from scanner.identify.matcher import matches, relays
+from scanner.identify.matcher import Matching, matches, relays
 from scanner.model import Grade, Identity, Level, Match, Reading, Recording
 from scanner.protocols import read_all
 
@@ -18,12 +19,36 @@ if TYPE_CHECKING:
 SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
 
 
-def identify(recording: Recording, knowledge: Knowledge) -> Identity:
-    """The identity of the device that said all this."""
+def identify(recording: Recording, knowledge: Knowledge, mind: Mind | None = None) -> Identity:
+    """The identity of the device that said all this. `mind`: where it has been thought of before."""
     readings = read_all(recording)
     if len(readings) == 1 and readings[0].channel == "mac":
         return _bare(readings[0], knowledge)
-    return _identity(readings, matches(readings, knowledge), knowledge)
+    return (mind or Mind(knowledge)).consider(readings)[0]
+
+
+class Mind:
+    """What is thought of one device while it says more and more: each thing it says is looked at once.
+
+    The answers are those of `consider`: they depend on the readings alone, not on what was thought before.
+    """
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self._matching = Matching(knowledge)
+        self._found: list[Match] = []
+        self._macs: list[Reading] = []
+        self._thought: tuple[Identity, frozenset[str]] | None = None
+
+    def consider(self, readings: Sequence[Reading]) -> tuple[Identity, frozenset[str]]:
+        """The identity, and whom maker-specific questions may be put to."""
+        found = self._matching.matches(readings)
+        macs = [reading for reading in readings if reading.channel == "mac"]
+        same = len(found) == len(self._found) and all(map(is_, found, self._found)) and macs == self._macs
+        if self._thought is None or not same:
+            self._thought = (_identity(readings, found, self._knowledge), _suspects(found))
+            self._found, self._macs = found, macs
+        return self._thought
 
 
 def _bare(reading: Reading, knowledge: Knowledge) -> Identity:
@@ -51,8 +76,7 @@ def _bare(reading: Reading, knowledge: Knowledge) -> Identity:
 
 def consider(readings: Sequence[Reading], knowledge: Knowledge) -> tuple[Identity, frozenset[str]]:
     """What `identify` and `suspects` say, thought once for both."""
-    found = matches(readings, knowledge)
-    return _identity(readings, found, knowledge), _suspects(found)
+    return Mind(knowledge).consider(readings)
 
 
 def _identity(readings: Sequence[Reading], found: list[Match], knowledge: Knowledge) -> Identity:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scanner.identify.prefilter import Needs, Prefilter, needs
 from scanner.knowledge.companies import OuiMeans
@@ -42,6 +43,7 @@ class Matcher:
                 else:
                     self._exact[channel].append(fingerprint)
         self._prefilter = Prefilter(known)
+        self._mentioned: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {}
         self._always = lru_cache(maxsize=4096)(self._tried)
 
     def worth_trying(self, index: Mapping[str, Sequence[Reading]]) -> bool:
@@ -57,17 +59,83 @@ class Matcher:
 
     def fitting(self, index: Mapping[str, Sequence[Reading]]) -> Iterator[tuple[Fingerprint, Hit]]:
         """Every fingerprint whose condition the readings meet, each once."""
-        tried: set[str] = set()
+        return iter(self.listening().fitting(index))
+
+    def listening(self) -> Fitting:
+        """What tells the same again and again of a device that says more and more."""
+        return Fitting(self)
+
+    def candidates(self, channel: str, readings: Sequence[Reading]) -> list[Fingerprint]:
+        """The fingerprints that are worth trying for what was said on one channel, in the order they are tried."""
+        found = [*self._always(channel)]
+        found += [self._by_id[i] for i in sorted(self._prefilter.worth_trying(channel, readings))]
+        return found
+
+    def concerned(self, fingerprint: Fingerprint, channels: AbstractSet[str]) -> bool:
+        """Whether anything on these channels can change the answer of a fingerprint."""
+        exact, open_ = self._mentions(fingerprint)
+        return not exact.isdisjoint(channels) or (bool(open_) and any(name.startswith(open_) for name in channels))
+
+    def _mentions(self, fingerprint: Fingerprint) -> tuple[frozenset[str], tuple[str, ...]]:
+        """The channels that a condition mentions, and the beginnings of its open families."""
+        known = self._mentioned.get(fingerprint.id)
+        if known is None:
+            named = set(_mentioned(fingerprint.match))
+            open_ = tuple(sorted(name[:-1] for name in named if name.endswith(".*")))
+            known = (frozenset(name for name in named if not name.endswith(".*")), open_)
+            self._mentioned[fingerprint.id] = known
+        return known
+
+
+def _mentioned(match: Mapping[str, Any]) -> Iterator[str]:
+    """Every channel of a condition as written, also those below a `not`."""
+    if "channel" in match:
+        yield str(match["channel"]).lower()
+    for part in (*(match.get("all") or ()), *(match.get("any") or ()), match.get("not")):
+        if isinstance(part, dict):
+            yield from _mentioned(part)
+
+
+class Fitting:
+    """Which fingerprints fit one device, told again whenever it has said more: a condition is tried anew only where
+    something was said on a channel that it mentions. What it tells depends on the readings alone, not on those before.
+    """
+
+    def __init__(self, matcher: Matcher) -> None:
+        self._matcher = matcher
+        self._index: dict[str, list[Reading]] = {}
+        self._candidates: dict[str, list[Fingerprint]] = {}
+        self._hits: dict[str, Hit | None] = {}
+
+    def fitting(self, index: Mapping[str, Sequence[Reading]]) -> list[tuple[Fingerprint, Hit]]:
+        """Every fingerprint whose condition the readings meet, each once, in the order of their channels."""
+        before = self._index
+        changed = {channel for channel, readings in index.items() if before.get(channel) != readings}
+        changed |= before.keys() - index.keys()
+        if [c for c in before if c in index] != [c for c in index if c in before]:  # a family is tried in this order
+            changed |= index.keys()
+        self._index = {channel: list(readings) for channel, readings in index.items()}
+        for channel in changed:
+            self._candidates.pop(channel, None)
+        hits: dict[str, Hit | None] = {}
+        found = []
         for channel, readings in index.items():
-            candidates = list(self._always(channel))
-            candidates += [self._by_id[i] for i in sorted(self._prefilter.worth_trying(channel, readings))]
+            candidates = self._candidates.get(channel)
+            if candidates is None:
+                candidates = self._candidates[channel] = self._matcher.candidates(channel, readings)
             for fingerprint in candidates:
-                if fingerprint.id in tried:
+                name = fingerprint.id
+                if name in hits:
                     continue
-                tried.add(fingerprint.id)
-                hit = fingerprint.test(index)
+                if name in self._hits and not (changed and self._matcher.concerned(fingerprint, changed)):
+                    hit = self._hits[name]
+                else:
+                    hit = fingerprint.test(index)
+                hits[name] = hit
                 if hit is not None:
-                    yield fingerprint, hit
+                    found.append((fingerprint, hit))
+        self._hits = hits
+        return found
 
 
 def index_of(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
@@ -80,15 +148,37 @@ def index_of(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
 
 def matches(readings: Sequence[Reading], knowledge: Knowledge) -> list[Match]:
     """Everything that fits these readings: fingerprints, and what the registry says of the MAC addresses."""
-    index = index_of(readings)
-    owners = _owners(index.get("mac", ()), knowledge)
-    found = [
-        made
-        for fingerprint, hit in knowledge.matcher.fitting(index)
-        if (made := _match(fingerprint, hit, owners, knowledge)) is not None
-    ]
-    found += _registry(index.get("mac", ()), knowledge)
-    return found
+    return Matching(knowledge).matches(readings)
+
+
+class Matching:
+    """What `matches` tells, of one device that says more and more: as `Fitting`, whatever does not change is kept."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self._fitting = knowledge.matcher.listening()
+        self._macs: list[Reading] = []
+        self._owners: set[str | None] = set()
+        self._registered: list[Match] = []
+        self._made: dict[str, tuple[Hit, Match | None]] = {}
+
+    def matches(self, readings: Sequence[Reading]) -> list[Match]:
+        """Everything that fits these readings, the same objects for what fitted before."""
+        index = index_of(readings)
+        macs = index.get("mac", [])
+        if macs != self._macs:
+            self._macs = macs
+            self._owners = _owners(macs, self._knowledge)
+            self._registered = list(_registry(macs, self._knowledge))
+            self._made = {}
+        made: dict[str, tuple[Hit, Match | None]] = {}
+        for fingerprint, hit in self._fitting.fitting(index):
+            known = self._made.get(fingerprint.id)
+            if known is None or known[0] is not hit:
+                known = (hit, _match(fingerprint, hit, self._owners, self._knowledge))
+            made[fingerprint.id] = known
+        self._made = made
+        return [*(match for _, match in made.values() if match is not None), *self._registered]
 
 
 def relays(readings: Sequence[Reading], knowledge: Knowledge) -> bool:

@@ -9,6 +9,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 """Ids are lower-case ASCII with hyphens."""
@@ -25,6 +26,7 @@ def check_id(text: str) -> None:
         raise ValueError(f"{text!r} is no id; write lower-case letters, digits and hyphens")
 
 
+@lru_cache(maxsize=4096)
 def name_key(text: str) -> str:
     """`text` without case, blanks and punctuation."""
     folded = unicodedata.normalize("NFKC", text).casefold()

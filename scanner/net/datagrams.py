@@ -26,7 +26,7 @@ from scanner.net.ledger import Ledger, now
 from scanner.net.pace import Pace
 from scanner.net.packet import LinkGone
 from scanner.protocols.base import Alone, Protocol, Question
-from scanner.values import from_bytes
+from scanner.values import from_bytes, ipv4_number
 
 MAX_DATAGRAM = 65_535
 MAX_PER_SOURCE = 64
@@ -87,7 +87,12 @@ class Datagrams:
         self._loop_back = loop_back
         self._raw = raw
         self._frames: dict[str, FrameSocket] = {}
-        self._near = {link.name: tuple(own.network for own in link.addresses) for link in links}
+        self._near = {
+            link.name: tuple(
+                (int(own.network.network_address), int(own.network.broadcast_address)) for own in link.addresses
+            )
+            for link in links
+        }
         self._senders: dict[str, socket.socket] = {}
         self._alone: socket.socket | None = None
         self._listeners: dict[tuple[str, int], socket.socket] = {}
@@ -349,8 +354,8 @@ class Datagrams:
             self._hush(name)
 
     def _of(self, link: str, address: str) -> bool:
-        own = IPv4Address(address)
-        return any(own in network for network in self._near.get(link, ()))
+        number = ipv4_number(address)
+        return number is not None and any(first <= number <= last for first, last in self._near.get(link, ()))
 
     def _take(self, heard: Overheard, link: str | None, via: Via) -> None:
         data, mac = heard.data, heard.mac or None

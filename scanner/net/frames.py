@@ -13,7 +13,6 @@ import struct
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 
 from scanner.net.interfaces import Link
 from scanner.net.packet import EQUAL, LOAD_BYTE, LOAD_HALF, TAKE, PacketSocket, Program
@@ -111,7 +110,7 @@ class Fragments:
         head, total = (packet[0] & 15) * 4, int.from_bytes(packet[2:4], "big")
         if head < 20 or total < head or total > len(packet):
             return None
-        source, payload = str(IPv4Address(packet[12:16])), packet[head:total]
+        source, payload = ".".join(map(str, packet[12:16])), packet[head:total]
         word = int.from_bytes(packet[6:8], "big")
         more, place = bool(word & 0x2000), (word & 0x1FFF) * 8
         if more or place:

@@ -24,7 +24,7 @@ from scanner.model import (
     Verdict,
     WaiverUse,
 )
-from scanner.values import IPV4, one_line, to_text
+from scanner.values import ipv4_number, one_line, to_text
 
 SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
 _LEVEL_RANK = {level: rank for rank, level in enumerate(Level)}
@@ -40,9 +40,9 @@ def by_urgency(devices: Iterable[Device]) -> list[Device]:
 
 def _address_order(device: Device) -> tuple[int, int, str]:
     text = device.recording.ip or ""
-    if IPV4.fullmatch(text):
-        first, second, third, fourth = text.split(".")
-        return (4, (int(first) << 24) + (int(second) << 16) + (int(third) << 8) + int(fourth), device.key)
+    number = ipv4_number(text)
+    if number is not None:
+        return (4, number, device.key)
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

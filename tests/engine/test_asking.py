@@ -155,7 +155,7 @@ def test_a_defect_on_one_device_is_told_and_ends_only_that_device(
     def broken(*_: object) -> None:
         raise ValueError("a defect")
 
-    monkeypatch.setattr("scanner.engine.asking.consider", broken)
+    monkeypatch.setattr("scanner.engine.asking.Mind.consider", broken)
     entry = Entry("127.0.0.1")
     asker = ask(known, entry, Recorder())
 

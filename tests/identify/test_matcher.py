@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from scanner import knowledge, recordings
-from scanner.identify import consider, identify, suspects
+from scanner.identify import Mind, consider, identify, suspects
+from scanner.identify.matcher import Matching, matches
 from scanner.knowledge import Knowledge
+from scanner.knowledge.fingerprints import Hit, Index, Test
 from scanner.model import Level, Observation, Recording
 from scanner.protocols import read_all
 
@@ -84,3 +88,64 @@ def test_macs_alone_are_thought_of_once_a_prefix_and_answered_as_if_each_were_th
     finally:
         known.by_owner.clear()
         known.by_owner.update(remembered)
+
+
+def looks(recording: Recording, others: list[Recording], chance: random.Random) -> list[Recording]:
+    """One device as it is heard of more and more: in pieces and out of order, ports that open, a MAC that is learned late
+    or was another's, answers of somebody else between its own, and things that are no longer said.
+    """
+    said = [*recording.observations, *chance.choice(others).observations[:3]]
+    found = []
+    for number in range(6):
+        if chance.random() < 0.3:
+            chance.shuffle(said)
+        some = said[: max(1, len(said) * (number + 1) // 6)] if chance.random() < 0.8 else chance.sample(said, len(said) // 2)
+        opened = ",".join(str(port) for port in sorted(chance.sample([22, 80, 443, 554, 8000], number % 5)))
+        mac = chance.choice([recording.mac, recording.mac, None, chance.choice(others).mac])
+        found.append(replace(recording, mac=mac, observations=(*some, Observation(channel="tcp.open", value=opened))))
+    return found
+
+
+def test_a_device_that_says_more_and_more_is_thought_of_as_if_it_had_said_all_at_once(known: Knowledge) -> None:
+    chance = random.Random(4)
+    corpus = [r for file in (Path(__file__).parents[1] / "corpus").glob("*.yaml") for r in recordings.load(file).recordings]
+    sure = 0
+    for recording in chance.sample(corpus, 150):
+        mind, matching = Mind(known), Matching(known)
+        for look in looks(recording, corpus, chance):
+            readings = read_all(look)
+            assert matching.matches(readings) == matches(readings, known)  # in the same order, too
+            assert mind.consider(readings) == consider(readings, known)
+            assert identify(look, known, mind) == identify(look, known)
+            sure += mind.consider(readings)[0].level in {Level.LIKELY, Level.CONFIRMED}
+    assert sure > 200
+
+
+def test_what_was_not_said_anew_is_not_looked_at_again(known: Knowledge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 30 looks at a device that says the same and one thing more, the later ones cost next to nothing."""
+    tried = 0
+
+    def counted(test: Test) -> Test:
+        def told(index: Index) -> Hit | None:
+            nonlocal tried
+            tried += 1
+            return test(index)
+
+        return told
+
+    for fingerprint in known.fingerprints:
+        monkeypatch.setitem(fingerprint.__dict__, "test", counted(fingerprint.test))
+    page = "HTTP/1.1 200 OK\r\nServer: App-webs/\r\n\r\n<title>index</title><script src='doc/script/lib'></script>"
+    said = Observation(channel="http.response", port=80, request="GET /", value=page)
+    mind = Mind(known)
+    mind.consider(read_all(Recording(id="x", observations=(said,))))
+    first = tried
+    assert first > 5
+    for number in range(30):
+        more = Observation(channel="telnet.banner", port=23, value=f"login {number}")
+        mind.consider(read_all(Recording(id="x", observations=(said, more))))
+    assert tried - first < 30 * first / 2
+    mind.consider(read_all(Recording(id="x", observations=(said, more))))
+    again = tried
+    mind.consider(read_all(Recording(id="x", observations=(said, more))))
+    assert tried == again
