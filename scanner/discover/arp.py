@@ -1,4 +1,8 @@
-"""The ARP sweep: who on this link has these addresses? Paced, with a second pass to the silent."""
+"""The ARP sweep: who on this link has these addresses? Paced, with a second pass to the silent.
+
+In a scan, those who answered the first pass are asked while the second one is in the air. The kernel asks for each of
+them once more by itself, so the second pass leaves room for that, and where there is none it goes before.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scanner.discover.base import Expected, Ground, Scene, Unable, Way
 from scanner.discover.book import Sighting
+from scanner.net.closing import Closing
 from scanner.net.interfaces import Link, Reach
 from scanner.net.pace import Pace
 from scanner.net.raw import FRAME_BYTES, ArpSocket, LinkGone, permitted
@@ -40,54 +45,82 @@ class Swept(NamedTuple):
     """Answers the kernel had no room for."""
 
 
+class Sweep(Closing):
+    """A sweep under way: it listens from the beginning to the end, and each pass asks those who are silent by then.
+
+    `found` is called for every new (MAC, address). Made inside an event loop. Raises `PermissionError` without the
+    right to raw sockets, `LinkGone` when the interface goes away.
+    """
+
+    def __init__(
+        self, link: Link, ground: Ground, pace: Pace, ledger: Ledger, found: Callable[[Sighting], object]
+    ) -> None:
+        self._ground = ground
+        self._pace = pace
+        self._ledger = ledger
+        self._found = found
+        self._seen: set[tuple[str, str]] = set()
+        self._alive: set[int] = set()
+        self._broken: LinkGone | None = None
+        self._passes = 0
+        self._loop = asyncio.get_running_loop()
+        self._sock = ArpSocket(link)
+        self._loop.add_reader(self._sock.fileno(), self._drain)
+        self.asked = 0
+
+    async def once(
+        self, settle: float, tick: Callable[[int], None] = lambda _sent: None, pace: Pace | None = None
+    ) -> None:
+        """One pass, and so many seconds for the answers; `pace`: another one than the sweep's."""
+        self._passes += 1
+        quiet = (n for n in self._ground.numbers() if n not in self._alive)
+        async for count in _send(self._sock, quiet, pace or self._pace, self._ledger):
+            self.asked += count
+            tick(self.asked)
+            self._check()
+        await asyncio.sleep(settle)
+        self._check()
+
+    def drops(self) -> int:
+        """Answers the kernel had no room for, since the last call."""
+        return self._sock.drops()
+
+    def close(self) -> None:
+        """Take the answers that wait and listen no longer."""
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock.fileno())
+            self._drain()
+        self._sock.close()
+
+    def _check(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+
+    def _drain(self) -> None:
+        try:
+            for reply in self._sock.replies():
+                number = int(IPv4Address(reply.address))
+                if (reply.mac, reply.address) in self._seen or number not in self._ground:
+                    continue
+                self._seen.add((reply.mac, reply.address))
+                self._alive.add(number)
+                self._found(
+                    Sighting(reply.address, reply.mac, METHOD, self._sock.link.name, packets=self._passes)
+                )
+        except LinkGone as gone:
+            self._broken = gone
+
+
 async def sweep(
     link: Link, ground: Ground, pace: Pace, ledger: Ledger, found: Callable[[Sighting], object], *,
-    tick: Callable[[int], None] = lambda _sent: None, settle: float = SETTLE, pause: float = PAUSE,
-    passes: int = PASSES,
+    settle: float = SETTLE, pause: float = PAUSE, passes: int = PASSES,
 ) -> Swept:  # fmt: skip
-    """Ask for every address of the ground; `found` is called for every new (MAC, address).
-
-    Each further pass asks the silent only, `pause` seconds later.
-
-    Raises `PermissionError` without the right to raw sockets, `LinkGone` when the interface goes away.
-    """
-    seen: set[tuple[str, str]] = set()
-    alive: set[int] = set()
-    broken: list[LinkGone] = []
-    current = 1
-
-    with ArpSocket(link) as sock:
-
-        def drain() -> None:
-            try:
-                for reply in sock.replies():
-                    number = int(IPv4Address(reply.address))
-                    if (reply.mac, reply.address) in seen or number not in ground:
-                        continue
-                    seen.add((reply.mac, reply.address))
-                    alive.add(number)
-                    found(Sighting(reply.address, reply.mac, METHOD, link.name, packets=current))
-            except LinkGone as gone:
-                broken.append(gone)
-
-        loop = asyncio.get_running_loop()
-        loop.add_reader(sock.fileno(), drain)
-        sent = 0
-        try:
-            for current in range(1, passes + 1):
-                quiet = (n for n in ground.numbers() if n not in alive)
-                async for count in _send(sock, quiet, pace, ledger):
-                    sent += count
-                    tick(sent)
-                    if broken:
-                        raise broken[0]
-                await asyncio.sleep(pause if current < passes else settle)
-                if broken:
-                    raise broken[0]
-            drain()
-        finally:
-            loop.remove_reader(sock.fileno())
-        return Swept(sent, sock.drops())
+    """All passes, `pause` seconds between two of them; everything else as `Sweep`."""
+    with Sweep(link, ground, pace, ledger, found) as under_way:
+        for left in reversed(range(passes)):
+            await under_way.once(pause if left else settle)
+        drops = under_way.drops()
+    return Swept(under_way.asked, drops)
 
 
 async def _send(sock: ArpSocket, numbers: Iterator[int], pace: Pace, ledger: Ledger) -> AsyncIterator[int]:
@@ -120,6 +153,9 @@ class Arp(Way):
     name = METHOD
     order = 10
 
+    def __init__(self) -> None:
+        self._under_way: dict[str, Sweep] = {}
+
     def suits(self, ground: Ground, plan: Plan) -> bool:
         """On links."""
         return ground.reach is Reach.LINK
@@ -136,19 +172,58 @@ class Arp(Way):
             "to the silent", PASSES * ground.count / plan.arp_rate + PAUSE + SETTLE,
         )  # fmt: skip
 
+    async def begin(self, scene: Scene) -> None:
+        """Nothing is sent yet; what a scan that ends early leaves is closed."""
+        scene.stack.callback(self._close)
+
     async def search(self, ground: Ground, scene: Scene) -> str | None:
-        """Both passes."""
+        """The first pass; it is listened on until the second is over, which comes here too where it must not go beside
+        other questions.
+        """
         if not scene.plan.raw:
             raise Unable(SWITCHED_OFF)
         assert ground.link is not None
         try:
-            swept = await sweep(
-                ground.link, ground, Pace(scene.plan.arp_rate), scene.ledger, scene.book.sighted,
-                tick=lambda sent: scene.tick(sent, ground.count),
-            )  # fmt: skip
+            sweep = Sweep(ground.link, ground, Pace(scene.plan.arp_rate), scene.ledger, scene.book.sighted)
         except PermissionError as error:
             raise Unable(NO_RAW) from error
-        return f"{swept.drops} answers were lost for lack of room: scan more slowly" if swept.drops else None
+        try:
+            await sweep.once(SETTLE, tick=lambda sent: scene.tick(sent, ground.count))
+            if not beside(scene.plan):
+                return await _second(sweep, None)
+        except BaseException:
+            sweep.close()
+            raise
+        self._under_way[ground.link.name] = sweep
+        return None
+
+    async def again(self, ground: Ground, scene: Scene) -> str | None:
+        """The second pass, to the silent, where it has not been yet."""
+        assert ground.link is not None
+        sweep = self._under_way.pop(ground.link.name, None)
+        return await _second(sweep, Pace(beside(scene.plan))) if sweep is not None else None
+
+    def _close(self) -> None:
+        while self._under_way:
+            self._under_way.popitem()[1].close()
+
+
+async def _second(sweep: Sweep, pace: Pace | None) -> str | None:
+    with sweep:
+        await asyncio.sleep(PAUSE - SETTLE)
+        await sweep.once(SETTLE, pace=pace)
+        drops = sweep.drops()
+    return f"{drops} answers were lost for lack of room: scan more slowly" if drops else None
+
+
+def beside(plan: Plan) -> float:
+    """Requests a second that may go out while hosts are asked; 0: none.
+
+    A host is first asked by datagram, for which the kernel must learn its hardware address: both together keep to the
+    rate of the plan.
+    """
+    left = plan.arp_rate - plan.manners.datagrams
+    return left if left >= plan.arp_rate / 4 else 0.0
 
 
 WAY = Arp

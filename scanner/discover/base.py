@@ -1,10 +1,11 @@
 """The contract of a way of finding hosts: one file in this folder that ends with `WAY = ThatClass`.
 
-The engine makes one object of the class for a scan and calls it at three moments, each of which may do nothing:
+The engine makes one object of the class for a scan and calls it at these moments, each of which may do nothing:
 
 * `begin`, once: opens what stays open for the whole scan (`Scene.stack` closes it);
 * `search`, for every `Ground` that suits it, portion by portion of a big one, together with all other ways: whoever is
   found is entered in `Scene.book`;
+* `again`, after it: a second look for those who stayed silent, while those who were found are asked already;
 * `survey`, for the hosts that a portion brought, before they are asked by TCP: looks more closely.
 
 A way that cannot do its work raises `Unable` with the reason; the report says so, and a way that stands in for it gets
@@ -186,6 +187,10 @@ class Way:
 
         Raises `Unable`; a `LinkGone` or another `OSError` ends this search and leaves the scan incomplete.
         """
+        return None
+
+    async def again(self, ground: Ground, scene: Scene) -> str | None:
+        """Look once more for those who stayed silent, later, on a ground that `search` has searched; as `search`."""
         return None
 
     async def finish(self, entries: Sequence[Entry], scene: Scene) -> None:

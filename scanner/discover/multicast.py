@@ -11,9 +11,9 @@ from scanner.config import Plan
 from scanner.discover.base import Expected, Ground, Scene, Unable, Way
 from scanner.discover.book import Entry
 from scanner.model import Transport
-from scanner.net.datagrams import Datagrams
+from scanner.net.datagrams import Datagrams, Heard
 from scanner.net.interfaces import Link, Reach
-from scanner.net.pace import Pace
+from scanner.net.pace import Lull, Pace
 from scanner.protocols import protocols as all_protocols
 from scanner.protocols.base import Alone, Protocol, Question
 
@@ -24,6 +24,8 @@ FIRST_ANSWERS = 1.0
 """Seconds after a question to everybody, before those who answered are asked more; late answers count too."""
 ANSWERS = 1.0
 """Seconds that answers to questions to single hosts may take."""
+QUIET = 0.4
+"""Seconds without any answer after which hosts are asked more; a later answer counts as long as one is being asked."""
 SWITCHED_OFF = "switched off: hosts were asked one by one"
 
 
@@ -59,6 +61,7 @@ class Multicast(Way):
     def __init__(self) -> None:
         self._datagrams: Datagrams | None = None
         self._speakers: tuple[Protocol, ...] = ()
+        self._lull = Lull()
 
     def suits(self, ground: Ground, plan: Plan) -> bool:
         """On links."""
@@ -82,9 +85,14 @@ class Multicast(Way):
     async def begin(self, scene: Scene) -> None:
         """Open the sockets: single hosts are asked through them too."""
         self._speakers = speakers(scene.protocols)
+
+        def heard(answer: Heard) -> None:
+            self._lull.heard()
+            scene.heard(answer)
+
         self._datagrams = Datagrams(
             scene.links if scene.plan.multicast else (), self._speakers, scene.ledger,
-            Pace(scene.plan.manners.datagrams), scene.heard, real_port=scene.plan.real_port, raw=scene.plan.raw,
+            Pace(scene.plan.manners.datagrams), heard, real_port=scene.plan.real_port, raw=scene.plan.raw,
         )  # fmt: skip
         scene.stack.callback(self._told, scene)  # once all sockets are closed, and every loss is counted
         await scene.stack.enter_async_context(self._datagrams)
@@ -117,7 +125,7 @@ class Multicast(Way):
                 entry.asked = await self._datagrams.ask_host(entry.address, alone)
                 sent = sent or bool(entry.asked)
         if sent:
-            await asyncio.sleep(ANSWERS)
+            await self._lull.wait(QUIET, ANSWERS)
 
     async def finish(self, entries: Sequence[Entry], scene: Scene) -> None:
         """The last questions, and those of makers to which an answer over TCP pointed."""

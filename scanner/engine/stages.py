@@ -110,6 +110,8 @@ class Stages:
         self._protocols = tuple(protocols().values())
         self._gone: set[str] = set()
         self._crowded = False
+        self._masks: set[str] = set()
+        """MACs of routers that answer ARP for everybody."""
         self._answers_until = 0.0
         self._ways: list[Way] = [made() for made in discover.ways()]
         self.scene = Scene(
@@ -238,13 +240,19 @@ class Stages:
             for number, row in enumerate(zip_longest(*portions)):
                 if number in done:
                     continue
-                await self._discover([ground for ground in row if ground is not None])
-                self._unmask([ground for ground in row if ground is not None])
+                grounds = [ground for ground in row if ground is not None]
+                searched = await self._discover(grounds)
+                self._unmask(grounds)
                 if asking is not None:
                     await asking
-                asking = asyncio.create_task(self._ask_portion(number, self._waiting(), writer), name="scan-ask")
+                asking = asyncio.create_task(self._ask(self._waiting(), writer), name="scan-ask")
                 if self._tight:
                     await asking
+                await self._discover_again(searched)
+                self._unmask(grounds)
+                asking = asyncio.create_task(
+                    self._ask_rest(asking, number, self._waiting(), writer), name="scan-ask-rest"
+                )
             if asking is not None:
                 await asking
         finally:
@@ -268,11 +276,20 @@ class Stages:
                 able.append(way)
         self._ways = able
 
-    async def _discover(self, grounds: Sequence[Ground]) -> None:
+    async def _discover(self, grounds: Sequence[Ground]) -> list[tuple[Way, Ground]]:
+        """Search; returns which ways could, and where."""
+        searched: list[tuple[Way, Ground]] = []
         await asyncio.gather(*(
-            self._guarded(self._search(way, ground))
+            self._guarded(self._search(way, ground, searched))
             for ground in grounds for way in ways.heads(self._ways, ground, self.plan)
         ))  # fmt: skip
+        return searched
+
+    async def _discover_again(self, searched: Sequence[tuple[Way, Ground]]) -> None:
+        async def look(way: Way, ground: Ground) -> None:
+            self.method(way.name, note=await way.again(ground, self.scene))
+
+        await asyncio.gather(*(self._guarded(look(way, ground)) for way, ground in searched))
 
     def _unmask(self, grounds: Sequence[Ground]) -> None:
         """Where one MAC answers for most of a link's addresses, it is a router's (proxy ARP), and no sign of life."""
@@ -282,7 +299,10 @@ class Stages:
             name = ground.link.name
             claims = Counter(e.mac for e in self.book.entries() if e.link == name and e.mac is not None and not e.begun)
             for mac, number in claims.items():
-                if mac is not None and number >= PROXY_LEAST and number > ground.count / 2:
+                if mac in self._masks:
+                    self.book.disown(mac, self.topology.gateways)
+                elif mac is not None and number >= PROXY_LEAST and number > ground.count / 2:
+                    self._masks.add(mac)
                     masked = self.book.disown(mac, self.topology.gateways)
                     self.warn(
                         f"{mac} answers ARP for {len(masked)} of the {ground.count} addresses asked on {name}: a "
@@ -298,15 +318,16 @@ class Stages:
         except OSError as error:
             self.fail(f"the network of this machine failed: {error.strerror or error}")
 
-    async def _search(self, way: Way, ground: Ground) -> None:
+    async def _search(self, way: Way, ground: Ground, searched: list[tuple[Way, Ground]]) -> None:
         try:
             note = await way.search(ground, self.scene)
         except Unable as reason:
             self.method(way.name, ran=False, note=str(reason))
             for other in ways.deputies(self._ways, way, ground, self.plan):
-                await self._search(other, ground)
+                await self._search(other, ground, searched)
         else:
             self.method(way.name, note=note)
+            searched.append((way, ground))
 
     async def _late_answers(self) -> None:
         """Questions to everybody may be answered late; the devices known by then were asked meanwhile."""
@@ -329,7 +350,11 @@ class Stages:
             entry.begun = True
         return entries
 
-    async def _ask_portion(self, number: int, entries: list[Entry], writer: table.Writer) -> None:
+    async def _ask_rest(
+        self, first: asyncio.Task[None], number: int, entries: list[Entry], writer: table.Writer
+    ) -> None:
+        """Those of a portion who were found when the first of it were being asked; then the portion is done."""
+        await first
         await self._ask(entries, writer)
         self._portion_done(number)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from scanner.config import Plan, Speed
 from scanner.discover import arp
 from scanner.discover.base import Ground
 from scanner.discover.book import Sighting
@@ -99,3 +100,11 @@ def test_answers_nobody_asked_for_are_ignored(segment: Build) -> None:
     found, _ = sweep(targets("10.77.0.10", "10.77.0.12"))
 
     assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    ("speed", "rate", "left"),
+    [(Speed.NORMAL, None, 200), (Speed.FAST, None, 15_000), (Speed.GENTLE, None, 0), (Speed.NORMAL, 300, 0), (Speed.NORMAL, 350, 0)],
+)
+def test_the_second_pass_leaves_room_for_what_the_kernel_asks(speed: Speed, rate: float | None, left: float) -> None:
+    assert arp.beside(Plan(speed=speed, rate=rate)) == left

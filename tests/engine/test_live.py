@@ -17,8 +17,10 @@ from typing import Any, Self
 
 import pytest
 
-from scanner import engine, knowledge
+from scanner import discover, engine, knowledge
 from scanner.config import Plan
+from scanner.discover.base import Ground, Scene, Way
+from scanner.discover.book import Sighting
 from scanner.engine.live import scan
 from scanner.errors import UsageProblem
 from scanner.knowledge import Knowledge
@@ -208,6 +210,37 @@ def test_excluded_addresses_are_not_connected(known: Knowledge) -> None:
     assert set(fleet.asked) == {"127.32.0.1"}
     assert [d.recording.ip for d in report.devices] == ["127.32.0.1"]
     assert report.coverage.excluded == 1
+
+
+def test_who_was_found_first_is_asked_during_the_second_look_and_who_came_then_afterwards(
+    known: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = "127.36.0.1", "127.36.0.2"
+
+    class Twice(Way):
+        name = "twice"
+
+        def suits(self, ground: Ground, plan: Plan) -> bool:
+            return True
+
+        async def search(self, ground: Ground, scene: Scene) -> str | None:
+            scene.book.sighted(Sighting(first, None, self.name))
+            return None
+
+        async def again(self, ground: Ground, scene: Scene) -> str | None:
+            async with asyncio.timeout(30):
+                while first not in fleet.asked:  # noqa: ASYNC110 - it is set by another thread
+                    await asyncio.sleep(0.01)
+            scene.book.sighted(Sighting(second, None, self.name))
+            return "looked twice"
+
+    monkeypatch.setattr(discover, "ways", lambda: (Twice,))
+    with Fleet({first: UNAUTHORISED, second: UNAUTHORISED}) as fleet:
+        report = engine.run(plan(fleet, "127.36.0.0/29"), known)
+
+    assert set(by_address(report)) == {first, second} == set(fleet.asked)
+    assert report.scan.failures == ()
+    assert [(m.name, m.ran, m.note) for m in report.coverage.methods] == [("twice", True, "looked twice")]
 
 
 def test_an_empty_network_answers_nothing(known: Knowledge) -> None:
