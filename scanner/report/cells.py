@@ -36,6 +36,11 @@ def cell(text: object) -> str:
     return _cell("" if text is None else str(text))
 
 
+def row(values: Iterable[object]) -> list[str]:
+    """One line of a table, each value made safe once."""
+    return [cell(value) for value in values]
+
+
 @lru_cache(maxsize=16_384)
 def _cell(text: str) -> str:
     """Kept for a while: reports say the same of many devices."""
@@ -58,9 +63,8 @@ def device_row(device: Device, profiles: Sequence[str], own: Sequence[str]) -> l
     identity, recording = device.identity, device.recording
     leading = view.leading(device.verdicts, profiles)
     columns = dict(device.columns)
-    return [
-        cell(value)
-        for value in (
+    return row(
+        (
             device.key,
             recording.ip,
             " ".join(recording.addresses),
@@ -82,12 +86,12 @@ def device_row(device: Device, profiles: Sequence[str], own: Sequence[str]) -> l
             "; ".join(identity.notes),
             *(columns.get(name) for name in own),
         )
-    ]
+    )
 
 
 def finding_rows(device: Device) -> list[list[str]]:
     """The verdicts of one device, in the order of `FINDINGS`."""
-    return [[cell(value) for value in _finding(device, verdict)] for verdict in device.verdicts]
+    return [row(_finding(device, verdict)) for verdict in device.verdicts]
 
 
 def _finding(device: Device, verdict: Verdict) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ of a hostile banner reaches a terminal.
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -107,6 +108,15 @@ def maker(device: Device) -> str:
 def address(device: Device) -> str:
     """The device's address, or its recording's id where it has none."""
     return one_line(device.recording.ip or device.recording.id, 45)
+
+
+def moment(text: str) -> datetime.datetime:
+    """An RFC 3339 time; the beginning of 1970 where a file says something that is none."""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 
 
 def summary_line(report: Report) -> str:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from msgspec.structs import replace
 
 from scanner.model import Device, Level, Report
 from scanner.report.cyclonedx import FORMAT
@@ -46,3 +48,47 @@ def test_hostile_and_unknown_devices_stay_valid(
     assert "\x1b" not in text
     names = {c["name"] for c in json.loads(text)["components"]}
     assert len(names) == 2
+
+
+def test_two_devices_of_one_key_stay_two(make_report: Callable[..., Report], make_device: Callable[..., Device]) -> None:
+    text = FORMAT.render(make_report(make_device(), make_device(ip="192.0.2.43")))
+    _valid(text)
+    document = json.loads(text)
+    assert [c["bom-ref"] for c in document["components"]] == ["3cef8c112233", "3cef8c112233#2"]
+    assert [d["ref"] for d in document["dependencies"]] == ["3cef8c112233", "3cef8c112233#2"]
+
+
+def test_nothing_answered_still_gives_a_document(make_report: Callable[..., Report]) -> None:
+    text = FORMAT.render(replace(make_report(), devices=()))
+    _valid(text)
+    assert json.loads(text)["components"] == []
+
+
+def test_a_scan_whose_time_is_no_time_is_still_written(make_report: Callable[..., Report]) -> None:
+    report = make_report()
+    text = FORMAT.render(replace(report, scan=replace(report.scan, started="yesterday", finished="=now()")))
+    _valid(text)
+
+
+def test_the_work_is_linear_in_the_devices(
+    make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    """The library asks every component about every other: calls of Python, not seconds, are counted."""
+
+    def calls(count: int) -> int:
+        report = make_report(*(make_device(id_=f"d{n}", mac=f"3c:ef:8c:00:00:{n:02x}") for n in range(count)))
+        made = 0
+
+        def counted(*_: object) -> None:
+            nonlocal made
+            made += 1
+
+        sys.setprofile(counted)
+        try:
+            FORMAT.render(report)
+        finally:
+            sys.setprofile(None)
+        return made
+
+    calls(1)
+    assert calls(80) < 4.4 * calls(20)

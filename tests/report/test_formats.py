@@ -26,7 +26,7 @@ def test_the_help_names_every_format() -> None:
 
 
 def test_a_format_without_its_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
     monkeypatch.delitem(sys.modules, "scanner.report.xlsx", raising=False)
     with pytest.raises(UsageProblem, match=r"lanveto\[report\]"):
         get("xlsx")

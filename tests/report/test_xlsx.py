@@ -3,10 +3,11 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 
+import pytest
 from openpyxl import load_workbook
 
 from scanner.model import Device, Report
-from scanner.report import cells
+from scanner.report import cells, xlsx
 from scanner.report.xlsx import FORMAT
 
 
@@ -32,6 +33,40 @@ def test_every_cell_is_text_and_none_a_formula(
             for cell in row:
                 assert cell.data_type != "f", cell.value
                 assert not str(cell.value or "").startswith(("=", "+", "-", "@")), cell.value
+
+
+def test_a_device_cannot_write_the_workbooks_own_markup(
+    make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    """XlsxWriter writes a text between these tags as it stands: one that a device says must never be taken so."""
+    evil = "<r></r></is></c><c r='Z2'><f>1+1</f></c><c><is><r></r>"
+    book = load_workbook(io.BytesIO(FORMAT.render(make_report(make_device(model=evil)))))
+    devices = list(book["Devices"].iter_rows(values_only=True))
+    assert devices[1][cells.DEVICES.index("model")] == "'" + evil
+    assert not any(cell.data_type == "f" for row in book["Devices"].iter_rows() for cell in row)
+
+
+def test_no_row_is_lost_where_a_sheet_ends(
+    make_report: Callable[..., Report], make_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xlsx, "MAX_ROWS", 3)
+    report = make_report(*(make_device(ip=f"192.0.2.{n}", id_=f"d{n}") for n in range(5)))
+    book = load_workbook(io.BytesIO(FORMAT.render(report)))
+    names = [name for name in book.sheetnames if name.startswith("Devices")]
+    assert names == ["Devices", "Devices 2", "Devices 3"]
+    rows = [row[1] for name in names for row in list(book[name].iter_rows(values_only=True))[1:]]
+    assert rows == [f"192.0.2.{n}" for n in range(5)]
+
+
+def test_the_same_report_gives_the_same_file(make_report: Callable[..., Report]) -> None:
+    assert FORMAT.render(make_report()) == FORMAT.render(make_report())
+
+
+def test_what_is_no_formula_is_marked_once(
+    make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    book = load_workbook(io.BytesIO(FORMAT.render(make_report(make_device(model="=1+1")))))
+    assert list(book["Devices"].iter_rows(values_only=True))[1][cells.DEVICES.index("model")] == "'=1+1"
 
 
 def test_nothing_answered_still_gives_a_workbook(make_report: Callable[..., Report]) -> None:
