@@ -26,7 +26,7 @@ import yaml
 from scanner import publish
 from scanner.cli import main
 from scanner.model import Device, Report
-from scanner.publish import documents
+from scanner.publish import documents, shapes
 from scanner.publish.deliver import Delivery
 from scanner.store import open_store, outbox
 from scanner.store.outbox import Draft
@@ -225,7 +225,7 @@ def test_the_package_for_home_assistant(
     bad = documents.summary(make_report(failures=("x",)), None)
     renderer = jinja2.Environment(undefined=jinja2.StrictUndefined)
 
-    def shown(entity: dict[str, Any], told: dict[str, Any]) -> str:
+    def shown(entity: dict[str, Any], told: shapes.Summary) -> str:
         return renderer.from_string(entity["value_template"]).render(value_json=json.loads(documents.json(told)))
 
     remove, coverage = package["mqtt"]["sensor"]

@@ -43,7 +43,7 @@ class Session(Protocol):
     """A connection to a receiver."""
 
     again: asyncio.Event
-    """Set when the receiver has forgotten what is true now and wants to be told all of it."""
+    """Set when the receiver has forgotten what is true now and wants to be told all of it, or has gone away."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -56,6 +56,13 @@ class Session(Protocol):
         messages where the connection ended in between.
 
         Raises `Unavailable` (nothing of this is known to have been taken) or `Doubtful`.
+        """
+        ...
+
+    async def restore(self, slots: Sequence[Draft], waiting: Sequence[Draft]) -> None:
+        """Tell again what the receiver was told to be true, as it may have forgotten; `waiting` is about to follow.
+
+        Only for sinks with `slots`.
         """
         ...
 

@@ -21,7 +21,7 @@ from scanner.store.outbox import Draft, Waiting
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds before another attempt: doubled each time, with some chance in it."""
 TRIES = 5
-"""Attempts at one message before the next one is tried in its stead."""
+"""Attempts at one message before another one is tried first."""
 FAR = 10_000
 """Messages among which one is looked for that shows whether the receiver is well."""
 LOOK = 1.0
@@ -66,6 +66,9 @@ class Delivery:
         self._first, self._longest = first_wait, longest_wait
         self._wait = first_wait
         self._tries: dict[int, int] = {}
+        """Failed attempts at a message, by its number."""
+        self._reason = ""
+        """Of the last one."""
         self._name = configured.name
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -97,21 +100,23 @@ class Delivery:
         async with self._alone() as free:
             if not free:
                 raise Unavailable("another process is delivering to it; it will take these messages too")
-            many = self._configured.sink.parallel
             wait, tries = self._first, 0
             while True:
                 before = count
                 try:
                     async with self._configured.sink.session() as session:
-                        while batch := await aside(outbox.take, self._store, self._name, many):
+                        await self._restore(session)
+                        while batch := await self._next():
                             count += await self._hand_over(session, batch)
+                        await session.beat({"state": "delivered"})
                         return count
                 except Unavailable:
                     if count == before:  # a connection that got something done is worth another one
                         raise
                 except Doubtful as problem:
-                    wait, tries = (self._first, 1) if count + problem.taken > before else (2 * wait, tries + 1)
-                    if tries > TRIES:
+                    count += problem.taken
+                    wait, tries = (self._first, 1) if count > before else (2 * wait, tries + 1)
+                    if tries > TRIES + 1:
                         raise
                     await asyncio.sleep(min(wait, self._longest))
 
@@ -128,15 +133,13 @@ class Delivery:
         self._tell.mended(f"{self._name}-busy")
         beaten = 0.0
         clock = asyncio.get_running_loop().time
+        await self._restore(session)
         while not stop.is_set():
             self.wake.clear()
             if session.again.is_set():
                 session.again.clear()
-                slots = await aside(outbox.current, self._store, self._name)
-                for start in range(0, len(slots), self._configured.sink.parallel):
-                    some = slots[start : start + self._configured.sink.parallel]
-                    await session.send([waiting.draft for waiting in some])
-            batch = await aside(outbox.take, self._store, self._name, self._configured.sink.parallel)
+                await self._restore(session)
+            batch = await self._next()
             self._tell.mended("store")
             if clock() - beaten >= BEAT or not beaten:
                 await session.beat(self._status())
@@ -150,24 +153,35 @@ class Delivery:
                 continue
             await _first_of(LOOK, stop, self.wake, session.again)
 
+    async def _next(self) -> list[Waiting]:
+        return await aside(outbox.take, self._store, self._name, self._configured.sink.parallel)
+
+    async def _restore(self, session: Session) -> None:
+        if self._configured.sink.slots:
+            told, coming = await aside(outbox.current, self._store, self._name)
+            await session.restore([waiting.draft for waiting in told], [waiting.draft for waiting in coming])
+
     async def _hand_over(self, session: Session, batch: Sequence[Waiting]) -> int:
         """One batch; returns how many messages are done with.
 
         Raises `Unavailable` or `Doubtful` where it must be tried again later.
         """
+        if self._tries.get(batch[0].number, 0) >= TRIES:
+            return await self._doubt(session, batch)
         try:
             answers = await session.send([waiting.draft for waiting in batch])
         except Doubtful as problem:
             if problem.taken:
                 await aside(outbox.advance, self._store, self._name, batch[problem.taken - 1].number)
-            return problem.taken + await self._doubt(session, batch[problem.taken :], problem)
+            first = batch[problem.taken].number
+            self._tries = {first: self._tries.get(first, 0) + 1}
+            self._reason = str(problem)
+            raise
         return await self._settle(batch[: len(answers)], answers)
 
-    async def _doubt(self, session: Session, rest: Sequence[Waiting], problem: Doubtful) -> int:
-        first = rest[0]
-        tries = self._tries[first.number] = self._tries.get(first.number, 0) + 1
-        if tries < TRIES:
-            raise problem
+    async def _doubt(self, session: Session, rest: Sequence[Waiting]) -> int:
+        """A message that failed again and again. It is the message where the receiver takes another one just before."""
+        first, tries = rest[0], self._tries[rest[0].number] + 1
         # Only what the receiver would be asked about can show that it is well.
         for many in (len(rest), FAR):
             rest = rest if many <= len(rest) else await aside(outbox.take, self._store, self._name, many)
@@ -175,17 +189,20 @@ class Delivery:
             if other is not None:
                 break
         else:
-            raise problem
-        try:
-            answers = await session.send([rest[other].draft])
-        except Doubtful:
-            raise problem from None
-        # The receiver is well: it is the first message that it cannot take.
+            answers = await session.send([first.draft])
+            return await self._settle([first], answers)
+        answers = await session.send([rest[other].draft])
         between = [None] * (other - 1)
-        return await self._settle(rest[: other + 1], [f"{problem} ({tries} attempts)", *between, *answers])
+        try:
+            own = await session.send([first.draft])
+        except Doubtful as problem:
+            own = [f"{problem} ({tries} attempts)"]
+        return await self._settle(rest[: other + 1], [*own, *between, *answers])
 
     def _concerns(self, draft: Draft) -> bool:
-        return self._configured.sink.slots or event(draft, self._configured.choice) is not None
+        if draft.slot is not None and self._configured.sink.slots:
+            return True
+        return event(draft, self._configured.choice) is not None
 
     async def _settle(self, batch: Sequence[Waiting], answers: Sequence[str | None]) -> int:
         refused = [(w, reason) for w, reason in zip(batch, answers, strict=True) if reason is not None]
@@ -198,7 +215,8 @@ class Delivery:
                 f"{self._configured.sink} refuses {len(refused)} message(s), the first is {waiting.draft.kind} "
                 f"{waiting.draft.uid}: {reason}; set aside (`lanveto history --refused`)"
             )
-        await aside(outbox.advance, self._store, self._name, batch[-1].number)
+        if batch:
+            await aside(outbox.advance, self._store, self._name, batch[-1].number)
         return len(batch)
 
 

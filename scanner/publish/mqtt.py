@@ -6,37 +6,36 @@
     <prefix>/<site>/<device>/finding/<policy>    one finding
     <prefix>/<site>/event/<kind>                 something that happened, not retained (`lanveto watch`)
 
-`publish` sends one report directly; `Mqtt` is the sink of the outbox, for `lanveto watch` and `scan --store`.
+`Mqtt` is the sink of the outbox, for `lanveto watch` and `scan --store`; `publish` sends one report through it at once.
 
 A scan clears the findings that it closed: those of devices it saw again and that have none any more. Devices it
 did not see keep theirs: switched off is not removed. A scan that was not completed clears nothing.
+
+A broker may forget: each connection of the sink begins with all that is true now (`restore`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-import scanner
 from scanner.errors import ScanIncomplete, UsageProblem
-from scanner.model import Action, Level, Report
-from scanner.publish import Unavailable, documents, secret
+from scanner.model import Report
+from scanner.publish import Doubtful, Unavailable, documents, secret, shapes
 from scanner.publish.choice import Choice
+from scanner.store.changes import SURE
 from scanner.store.outbox import Draft
-
-if TYPE_CHECKING:
-    import aiomqtt
 
 PASSWORD_VARIABLE = "LANVETO_MQTT_PASSWORD"  # noqa: S105 - the name of the variable, not a password
 CONNECT_SECONDS = 10.0
@@ -45,7 +44,8 @@ RETAINED_SECONDS = 0.6
 QOS = 1
 SETTLE_SECONDS = 20.0
 """Time in which a broker must take what was sent to it."""
-_SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
+_OVERHEAD = 24
+"""Bytes of a message besides topic and payload, at most: header, length, id, expiry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,85 +134,77 @@ def segment(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:64] or "_"
 
 
-def messages(report: Report, prefix: str) -> dict[str, bytes]:
-    """Every retained topic of this report and its payload, `status` left out; summary last."""
-    base = f"{prefix}/{segment(report.scan.site)}"
-    head = documents.head(report)
-    found: dict[str, bytes] = {}
-    for device in report.devices:
-        topic = f"{base}/{segment(device.key)}"
-        for verdict in device.verdicts:
-            if verdict.action is not Action.NONE and not verdict.waived:
-                found[f"{topic}/finding/{segment(verdict.policy)}"] = documents.json(
-                    head | documents.finding(device, verdict)
-                )
-        found[f"{topic}/state"] = documents.json(head | documents.state(device))
-    found[f"{base}/summary"] = documents.json(head | documents.summary(report))
-    return found
+def topic(prefix: str, draft: Draft) -> str:
+    """Where a message goes."""
+    base = f"{prefix}/{segment(draft.site)}"
+    place = f"{base}/{segment(draft.device or '')}"
+    if draft.kind == "summary":
+        return f"{base}/summary"
+    if draft.kind == "finding":
+        return f"{place}/finding/{segment(draft.policy or '')}"
+    if draft.kind == "state":
+        return f"{place}/state"
+    return f"{base if draft.site else prefix}/event/{segment(draft.kind)}"
 
 
-def closed(report: Report, prefix: str, retained: set[str]) -> list[str]:
+def closed(report: Report, prefix: str, retained: Collection[str]) -> list[str]:
     """The retained finding topics that this report closes; none where the scan was not completed."""
-    if report.scan.interrupted or report.scan.failures:
+    if documents.end(report) != "completed":
         return []
-    base = f"{prefix}/{segment(report.scan.site)}"
     # A device that could not be named this time keeps its findings: unknown is not clear.
-    named = [d for d in report.devices if d.identity.level in _SURE]
-    seen = tuple(f"{base}/{segment(device.key)}/finding/" for device in named)
-    open_ = messages(report, prefix)
-    return sorted(topic for topic in retained if topic.startswith(seen) and topic not in open_)
+    named = {device.key for device in report.devices if device.identity.level in SURE}
+    drafts = list(documents.standing(report))
+    return _strays(prefix, [draft for draft in drafts if draft.device in named], retained)
+
+
+def _strays(prefix: str, drafts: Iterable[Draft], retained: Collection[str]) -> list[str]:
+    """Retained finding topics of the devices of these messages that are not among them."""
+    places: set[str] = set()
+    wanted: set[str] = set()
+    for draft in drafts:
+        if draft.kind == "state":
+            places.add(topic(prefix, draft).removesuffix("/state"))
+        elif draft.kind == "finding" and draft.body:
+            wanted.add(topic(prefix, draft))
+    return sorted(t for t in retained if t not in wanted and t.rpartition("/finding/")[0] in places)
 
 
 async def publish(report: Report, target: Broker) -> int:
-    """Publish all messages of a report with QoS 1 and wait for each to be taken; returns how many.
+    """Publish what a report holds, with QoS 1, and wait until all of it is taken; returns how many messages.
 
-    Raises `ScanIncomplete` naming the broker where it cannot be reached, refuses us or goes away in the middle.
+    Raises `ScanIncomplete` naming the broker where it cannot be reached, refuses us or a message, or goes away.
     """
-    import aiomqtt
-
+    sink = Mqtt.to(target)
     try:
-        async with _client(target) as client:
-            retained = await _retained(client, f"{target.prefix}/{segment(report.scan.site)}/+/finding/+")
-            gone = closed(report, target.prefix, retained)
-            for topic in gone:
-                await client.publish(topic, b"", qos=QOS, retain=True)
-            wanted = messages(report, target.prefix)
-            for topic, payload in wanted.items():
-                await client.publish(topic, payload, qos=QOS, retain=True)
-            await client.publish(
-                f"{target.prefix}/status",
-                documents.json(documents.head(report) | {"state": documents.end(report)}),
-                qos=QOS,
-                retain=True,
-            )
-            return len(wanted) + len(gone) + 1
-    except (aiomqtt.MqttError, TimeoutError, OSError, ssl.SSLError) as error:
+        try:
+            return await _publish(report, sink)
+        except Unavailable:
+            if sink.five:
+                raise
+            return await _publish(report, sink)  # the broker knows 3.1.1 only
+    except (Unavailable, Doubtful) as error:
         raise ScanIncomplete(
-            f"the results were not published: {target}: {str(error) or type(error).__name__}. The report is complete; "
+            f"the results were not published: {target}: {error}. The report is complete; "
             "check that the broker runs and lets this user publish"
         ) from error
 
 
-@asynccontextmanager
-async def _client(target: Broker) -> AsyncIterator[aiomqtt.Client]:
-    import aiomqtt
-
-    lost = {"schema": documents.SCHEMA_VERSION, "tool": "lanveto", "version": scanner.__version__, "state": "lost"}
-    client = aiomqtt.Client(
-        target.host,
-        target.port,
-        username=target.user,
-        password=target.password,
-        tls_context=_tls(target) if target.tls else None,
-        will=aiomqtt.Will(f"{target.prefix}/status", documents.json(lost), qos=QOS, retain=True),
-        timeout=CONNECT_SECONDS,
-    )
-    async with asyncio.timeout(CONNECT_SECONDS):
-        await client.__aenter__()
-    try:
-        yield client
-    finally:
-        await client.__aexit__(None, None, None)
+async def _publish(report: Report, sink: Mqtt) -> int:
+    prefix = sink.broker.prefix
+    drafts = list(documents.standing(report))
+    async with sink.session() as session:
+        retained = await session.held([f"{prefix}/{segment(report.scan.site)}/+/finding/+"])
+        gone = closed(report, prefix, retained)
+        await session.clear(gone)
+        done = 0
+        while done < len(drafts):
+            some = drafts[done : done + sink.parallel]
+            answers = await session.send(some)
+            if refused := next((answer for answer in answers if answer), None):
+                raise Unavailable(refused)
+            done += len(answers)
+        await session.status(documents.ended(report))
+        return len(drafts) + len(gone) + 1
 
 
 def _tls(target: Broker) -> ssl.SSLContext:
@@ -223,23 +215,6 @@ def _tls(target: Broker) -> ssl.SSLContext:
     except (ssl.SSLError, OSError) as error:
         raise UsageProblem(f"{target}: the certificate files cannot be used: {error}") from error
     return context
-
-
-async def _retained(client: aiomqtt.Client, pattern: str) -> set[str]:
-    """Topics the broker holds below `pattern`; it sends them at once, so a short silence ends the list."""
-    await client.subscribe(pattern, qos=0)
-    found: set[str] = set()
-    stream = aiter(client.messages)
-    while True:
-        try:
-            async with asyncio.timeout(RETAINED_SECONDS):
-                message = await anext(stream)
-        except (TimeoutError, StopAsyncIteration):
-            break
-        if message.retain and message.payload:
-            found.add(str(message.topic))
-    await client.unsubscribe(pattern)
-    return found
 
 
 class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -291,59 +266,38 @@ class Mqtt:
         """A connection."""
         return _Session(self)
 
+    @classmethod
+    def to(cls, target: Broker) -> Mqtt:
+        """A sink of this broker, with nothing else set up."""
+        sink = cls(_Settings(url=str(target)), Choice())
+        sink.broker = target
+        return sink
+
     def topics(self, draft: Draft) -> list[tuple[str, bytes, bool]]:
         """Topic, payload and whether it is retained, for one message; none where the filter leaves it out."""
-        base = f"{self.broker.prefix}/{segment(draft.site)}"
+        where = topic(self.broker.prefix, draft)
         told = msgspec.json.decode(draft.body) if draft.body else {}
-        place = f"{base}/{segment(draft.device or '')}"
         if draft.kind == "summary":
-            return [(f"{base}/summary", draft.body, True)]
+            return [(where, draft.body, True)]
         if draft.kind == "finding":
             # What the filter leaves out is cleared: it may have passed before.
-            body = draft.body if told and self.choice.wants_finding(told) else b""
-            return [(f"{place}/finding/{segment(draft.policy or '')}", body, True)]
+            return [(where, draft.body if told and self.choice.wants_finding(told) else b"", True)]
         if draft.kind == "state":
-            wanted = self.choice.wants_state(told)
-            found = [(f"{place}/state", draft.body if wanted else b"", True)]
-            return found + (self._discovery(told, place) if self.settings.home_assistant and wanted else [])
-        if not self.choice.wants_event(told):
-            return []
-        return [(f"{base if draft.site else self.broker.prefix}/event/{segment(draft.kind)}", draft.body, False)]
+            wanted = bool(told) and self.choice.wants_state(told)
+            own = (where, draft.body if wanted else b"", True)
+            return [own, *self._discovery(draft, told if wanted else {}, where)]
+        return [(where, draft.body, False)] if self.choice.wants_event(told) else []
 
-    def _discovery(self, told: Mapping[str, Any], place: str) -> list[tuple[str, bytes, bool]]:
-        """The entities of a device for Home Assistant; it merges them with others by `connections`."""
-        site, key = segment(str(told["site"])), segment(str(told["device"]))
-        unique = re.sub(r"[^A-Za-z0-9_-]", "_", f"lanveto_{site}_{key}")
-        maker = told.get("brand") or told.get("manufacturer")
-        name = " ".join(str(part) for part in (maker, told.get("model")) if part) or str(told.get("ip") or key)
-        about: dict[str, Any] = {"identifiers": [unique], "name": name[:80]}
-        if told.get("mac"):
-            about["connections"] = [["mac", told["mac"]]]
-        for ours, theirs in (("manufacturer", "manufacturer"), ("model", "model"), ("firmware", "sw_version")):
-            if told.get(ours):
-                about[theirs] = str(told[ours])[:100]
-        shared = {
-            "state_topic": f"{place}/state", "json_attributes_topic": f"{place}/state", "device": about,
-            "availability_topic": f"{self.broker.prefix}/status",
-            "availability_template": "{{ 'online' if value_json.state == 'online' else 'offline' }}",
-            "origin": {"name": "lanveto", "sw_version": scanner.__version__},
-        }  # fmt: skip
-        # Of a device that could not be named nothing is said: "no finding" would read as "clear".
-        problem = (
-            "{% if value_json.findings | length > 0 %}ON{% elif value_json.level in ['likely', 'confirmed'] %}OFF"
-            "{% else %}None{% endif %}"
-        )
-        entities = (
-            ("binary_sensor", "finding", {"name": "Finding", "device_class": "problem", "value_template": problem}),
-            ("sensor", "action", {"name": "Asked action", "value_template": "{{ value_json.action }}"}),
-            ("sensor", "maker", {"name": "Maker", "value_template": "{{ value_json.manufacturer or 'unknown' }}"}),
-        )
-        prefix = str(self.settings.home_assistant).strip("/")
-        return [
-            (f"{prefix}/{component}/{unique}/{entity}/config",
-             documents.json(shared | more | {"unique_id": f"{unique}_{entity}"}), True)
-            for component, entity, more in entities
-        ]  # fmt: skip
+    def _discovery(self, draft: Draft, told: Mapping[str, Any], where: str) -> list[tuple[str, bytes, bool]]:
+        """The entities of a device for Home Assistant; empty ones, which it removes, where nothing is told of it."""
+        if not self.settings.home_assistant:
+            return []
+        base = self.settings.home_assistant.strip("/")
+        unique = documents.unique_id(draft.site, draft.device or "")
+        if not told:
+            return [(f"{base}/{component}/{unique}/{name}/config", b"", True) for component, name in documents.ENTITIES]
+        found = documents.entities(told, where, f"{self.broker.prefix}/status")
+        return [(f"{base}/{kind}/{unique}/{name}/config", documents.json(one), True) for kind, name, one in found]
 
 
 class _Session:
@@ -355,6 +309,8 @@ class _Session:
         self._client: Any = None
         self._listener: asyncio.Task[None] | None = None
         self._told: dict[str, bytes] = {}
+        self._retained: set[str] = set()
+        self._online = False
 
     async def __aenter__(self) -> Self:
         import aiomqtt
@@ -368,95 +324,149 @@ class _Session:
                 self._sink.five = False
             raise Unavailable(_words(error)) from error
         self._client = client
+        self._listener = asyncio.create_task(self._listen(), name="mqtt-listen")
         if self._sink.settings.home_assistant:
-            await self._client.subscribe(f"{self._sink.settings.home_assistant.strip('/')}/status", qos=QOS)
-            self._listener = asyncio.create_task(self._listen(), name="mqtt-birth")
+            await self._subscribe(f"{self._sink.settings.home_assistant.strip('/')}/status")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        import contextlib
-
         import aiomqtt
 
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)
-        with contextlib.suppress(aiomqtt.MqttError, TimeoutError, OSError, Unavailable):
-            if kind is None or issubclass(kind, asyncio.CancelledError):
-                await self._status({"state": "offline"})
+        with contextlib.suppress(aiomqtt.MqttError, TimeoutError, OSError, Unavailable, ValueError):
+            if self._online and (kind is None or issubclass(kind, asyncio.CancelledError)):
+                await self.status(documents.status("offline"))
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._client.__aexit__(None, None, None)
 
+    async def restore(self, slots: Sequence[Draft], waiting: Sequence[Draft]) -> None:
+        """Tell all that is true now, and clear retained findings of these devices that are none.
+
+        A broker that was killed comes back with what it had written down some time ago.
+        """
+        prefix = self._sink.broker.prefix
+        sites = sorted({segment(draft.site) for draft in slots if draft.kind == "state"})
+        retained = await self.held([f"{prefix}/{site}/+/finding/+" for site in sites])
+        await self.clear(_strays(prefix, [*slots, *waiting], retained))
+        done = 0
+        while done < len(slots):
+            done += len(await self.send(slots[done : done + self._sink.parallel]))
+
     async def send(self, messages: Sequence[Draft]) -> Sequence[str | None]:
         """All messages at once, in order; the answer of the broker for each."""
-        waiting: list[list[tuple[str, asyncio.Future[Any]]]] = []
+        pending: list[list[tuple[str, asyncio.Future[Any]]]] = []
         for draft in messages:
             own = []
-            for topic, payload, retain in self._sink.topics(draft):
-                if topic.endswith("/config") and self._told.get(topic) == payload and not self.again.is_set():
+            for where, payload, retain in self._sink.topics(draft):
+                if where.endswith("/config") and self._told.get(where) == payload and not self.again.is_set():
                     continue
-                own.append((topic, self._client.hand_over(topic, payload, retain)))
-                if topic.endswith("/config"):
-                    self._told[topic] = payload
-            waiting.append(own)
+                own.append((where, self._client.hand_over(where, payload, retain)))
+                if where.endswith("/config"):
+                    self._told[where] = payload
+            pending.append(own)
+        everything = [future for own in pending for _, future in own]
         try:
-            await self._settled([future for own in waiting for _, future in own])
-        except Unavailable:
+            await self._settled(everything)
+        except Unavailable as problem:
             # Some brokers hang up after a refusal; what they had answered by then counts.
-            waiting = list(itertools.takewhile(lambda own: all(map(_answered, (f for _, f in own))), waiting))
-            if not waiting or not waiting[0]:
+            pending = list(itertools.takewhile(lambda own: all(map(_answered, (f for _, f in own))), pending))
+            if not any(pending):
+                if everything and self._client.gone.done():
+                    raise Doubtful(len(pending), str(problem)) from problem
                 raise
-        answers: list[str | None] = []
-        for own in waiting:
-            bad = [f"{topic}: {code}" for topic, f in own if getattr(code := f.result(), "value", 0) >= 0x80]
-            answers.append("; ".join(bad) or None)
-        return answers
+        return [
+            "; ".join(f"{where}: {code}" for where, f in own if getattr(code := f.result(), "value", 0) >= 0x80) or None
+            for own in pending
+        ]
+
+    async def clear(self, topics: Sequence[str]) -> None:
+        """Empty retained topics."""
+        await self._settled([self._client.hand_over(where, b"", True) for where in topics])
+
+    async def held(self, patterns: Sequence[str]) -> set[str]:
+        """Topics the broker holds below these patterns; it sends them at once, so a short silence ends the list."""
+        import aiomqtt
+
+        self._retained = set()
+        for pattern in patterns:
+            await self._subscribe(pattern)
+        count = -1
+        while patterns and count != len(self._retained):
+            count = len(self._retained)
+            await asyncio.sleep(RETAINED_SECONDS)
+        for pattern in patterns:
+            with contextlib.suppress(aiomqtt.MqttError):  # whoever sends next hears it
+                await self._client.unsubscribe(pattern)
+        return self._retained
 
     async def beat(self, status: Mapping[str, Any]) -> None:
         """The retained status, with the time."""
-        await self._status({"state": "online"} | dict(status))
+        await self.status(documents.status(**({"state": "online"} | dict(status))))
 
-    async def _status(self, told: Mapping[str, Any]) -> None:
-        body = {"schema": documents.SCHEMA_VERSION, "tool": "lanveto", "version": scanner.__version__,
-                "time": documents.now()} | dict(told)  # fmt: skip
-        future = self._client.hand_over(f"{self._sink.broker.prefix}/status", documents.json(body), True)
+    async def status(self, told: shapes.Status) -> None:
+        """Retain a status. After `online` the end of the session says `offline`."""
+        self._online = told.state == "online"
+        future = self._client.hand_over(f"{self._sink.broker.prefix}/status", documents.json(told), True)
         await self._settled([future])
 
-    async def _settled(self, futures: list[asyncio.Future[Any]]) -> None:
-        """Until the broker has answered all. Raises `Unavailable` where it goes away, or is too slow."""
-        if not futures:
-            if self._client.gone.done():
-                raise Unavailable("the broker has closed the connection")
-            return
-        done = asyncio.gather(*futures)
-        try:
-            async with asyncio.timeout(SETTLE_SECONDS + 0.01 * len(futures)):
-                await asyncio.wait({done, self._client.gone}, return_when=asyncio.FIRST_COMPLETED)
-        except TimeoutError:
-            raise Unavailable(f"the broker has not taken {len(futures)} messages in time") from None
-        finally:
-            done.cancel()
-            await asyncio.gather(done, return_exceptions=True)
-        if not all(f.done() and not f.cancelled() for f in futures):
-            raise Unavailable("the broker has closed the connection")
-
-    async def _listen(self) -> None:
-        """Home Assistant says `online` when it has started: it has forgotten its entities."""
+    async def _subscribe(self, pattern: str) -> None:
         import aiomqtt
 
         try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._client.subscribe(pattern, qos=QOS)
+        except (aiomqtt.MqttError, TimeoutError) as error:
+            raise Unavailable(_words(error)) from error
+
+    async def _settled(self, futures: list[asyncio.Future[Any]]) -> None:
+        """Until the broker has answered all. Raises `Unavailable` where it goes away, or is too slow."""
+        gone = self._client.gone
+        if futures and not gone.done():
+            done = asyncio.gather(*futures)
+            left = -1
+            try:
+                # A slow broker is not one that is away: it has time as long as it goes on answering.
+                while (open_ := sum(not f.done() for f in futures)) and open_ != left and not gone.done():
+                    left = open_
+                    await asyncio.wait({done, gone}, timeout=SETTLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                done.cancel()
+                await asyncio.gather(done, return_exceptions=True)
+        if all(map(_answered, futures)) and (futures or not gone.done()):
+            return
+        if gone.done():
+            raise Unavailable(f"the broker has closed the connection{gone.result()}")
+        raise Unavailable(f"the broker has not taken {left} messages in time")
+
+    async def _listen(self) -> None:
+        """What is retained, for `held`; and Home Assistant, which says `online` when it starts: it has forgotten."""
+        import aiomqtt
+
+        birth = f"{(self._sink.settings.home_assistant or '').strip('/')}/status"
+        try:
             async for message in self._client.messages:
-                if message.payload == b"online" and not message.retain:
+                if message.retain:
+                    if message.payload:
+                        self._retained.add(str(message.topic))
+                elif message.payload == b"online" and str(message.topic) == birth:
                     self._told.clear()
                     self.again.set()
         except aiomqtt.MqttError:
-            return
+            self.again.set()  # whoever looks finds the connection closed
 
 
 def _answered(future: asyncio.Future[Any]) -> bool:
     return future.done() and not future.cancelled()
+
+
+class _TooLarge(str):
+    """Why a message was not even sent; counts as the broker's refusal."""
+
+    value = 0x95
 
 
 def _words(error: BaseException) -> str:
@@ -477,7 +487,9 @@ def _pipelined(sink: Mqtt) -> Any:
         def __init__(self, *arguments: Any, **named: Any) -> None:
             super().__init__(*arguments, **named)
             self._answers: dict[int, asyncio.Future[Any]] = {}
-            self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            """Done when the connection has ended: why, where the broker said it."""
+            self._largest: int | None = None
 
         def hand_over(self, topic: str, payload: bytes, retain: bool) -> asyncio.Future[Any]:
             properties = None
@@ -485,11 +497,22 @@ def _pipelined(sink: Mqtt) -> Any:
                 properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
                 properties.MessageExpiryInterval = sink.settings.expiry
             future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            size = len(topic) + len(payload) + _OVERHEAD
+            if self._largest is not None and size > self._largest:
+                # It would close the connection, each time again (MQTT 5, section 3.1.2.11.4).
+                future.set_result(_TooLarge(f"{size} bytes; the broker takes {self._largest}"))
+                return future
             info = self._client.publish(topic, payload, QOS, retain, properties)
             if info.rc not in (paho.MQTT_ERR_SUCCESS, paho.MQTT_ERR_QUEUE_SIZE):
                 raise Unavailable(paho.error_string(info.rc))
             self._answers[info.mid] = future
             return future
+
+        def _on_connect(
+            self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None
+        ) -> None:
+            self._largest = getattr(properties, "MaximumPacketSize", None)
+            super()._on_connect(client, userdata, flags, reason_code, properties)
 
         def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any = None) -> None:
             future = self._answers.pop(mid, None)
@@ -505,13 +528,13 @@ def _pipelined(sink: Mqtt) -> Any:
             if self._disconnected.done() and not self._disconnected.cancelled():
                 self._disconnected.exception()  # seen: asyncio would complain of it at the end
             if not self.gone.done():
-                self.gone.set_result(None)
+                self.gone.set_result(f": {reason_code}" if getattr(reason_code, "value", 0) > 0x80 else "")
             for future in self._answers.values():
                 future.cancel()
             self._answers.clear()
 
     target = sink.broker
-    lost = {"schema": documents.SCHEMA_VERSION, "tool": "lanveto", "version": scanner.__version__, "state": "lost"}
+    lost = msgspec.structs.replace(documents.status("lost"), time=None)
     return Pipelined(
         target.host,
         target.port,

@@ -1,6 +1,6 @@
-"""The shapes of all documents that sinks send, as types: docs/mqtt.schema.json is made of them, and a test holds both.
+"""The shapes of all documents that sinks send: `documents.py` fills them, docs/mqtt.schema.json is made of them.
 
-`documents.py` fills them; the tests read everything it writes back into these, and nothing else passes.
+In events, what is not known is left out; in everything that is retained, it is null.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Finding(Head, kw_only=True):
     binds_you: bool | None
     action: Action
     entity: str
-    path: list[str]
+    path: tuple[str, ...]
     citation: str | None
     because: str
 
@@ -84,8 +84,8 @@ class Counted(Head, kw_only=True):
     """Share of live devices that were named, 0 to 1."""
     started: str
     finished: str | None
-    failures: list[str]
-    profiles: list[str]
+    failures: tuple[str, ...]
+    profiles: tuple[str, ...]
     addresses: int
     alive: int
     identified: int
@@ -93,7 +93,7 @@ class Counted(Head, kw_only=True):
     silent: int
     excluded: int
     methods_not_run: list[str]
-    warnings: list[str]
+    warnings: tuple[str, ...]
     actions: dict[str, int] | None
     """Devices by action; null where the scan was not completed: that is not "no findings"."""
     open: dict[str, int] | None
@@ -104,16 +104,15 @@ class Summary(Counted, kw_only=True):
     """`<site>/summary`."""
 
 
-class ScanEvent(Counted, kw_only=True):
+class ScanEvent(Counted, kw_only=True, omit_defaults=True):
     """`<site>/event/scan-…`."""
 
     event: str
     kind: Literal["scan-completed", "scan-failed"]
-    open: dict[str, int] | None
     reason: str | None = None
 
 
-class DeviceEvent(Head, kw_only=True):
+class DeviceEvent(Head, kw_only=True, omit_defaults=True):
     """`<site>/event/device-…`."""
 
     event: str
@@ -126,13 +125,13 @@ class DeviceEvent(Head, kw_only=True):
     model: str | None
     firmware: str | None
     level: Level
-    changes: list[Change] = []
+    changes: tuple[Change, ...] = ()
     misses: int = 0
     """Completed scans in a row that did not find it."""
     reason: str | None = None
 
 
-class FindingEvent(Head, kw_only=True):
+class FindingEvent(Head, kw_only=True, omit_defaults=True):
     """`<site>/event/finding-…`."""
 
     event: str
@@ -152,8 +151,65 @@ class FindingEvent(Head, kw_only=True):
     title: str | None = None
     citation: str | None = None
     because: str | None = None
-    changes: list[Change] = []
+    changes: tuple[Change, ...] = ()
     reason: str | None = None
+
+
+class Status(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`<prefix>/status`: who publishes, and how it is; the last will is `lost`."""
+
+    schema: Literal[1]
+    tool: Literal["lanveto"]
+    version: str
+    state: Literal["online", "offline", "lost", "delivered", "completed", "interrupted", "failed"]
+    """`online`, `offline`: of a service; `delivered`: after a single scan through the outbox; the last three: how the
+    scan ended that was published directly."""
+    time: str | None = None
+    """When this was said; the last will does not know."""
+    scans: int | None = None
+    """Scans since the service began."""
+    last_scan: str | None = None
+    """How the last one ended: completed, interrupted, failed."""
+    next_scan: str | None = None
+    """When the next one begins: RFC 3339, UTC."""
+    scan: str | None = None
+    """Of a scan that was published directly: its id, site and rules."""
+    site: str | None = None
+    rules: str | None = None
+    rules_sha256: str | None = None
+
+
+class Origin(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Who announces an entity."""
+
+    name: Literal["lanveto"]
+    sw_version: str
+
+
+class Appliance(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A device as Home Assistant's registry takes it; `connections` merges it with what others say of the same MAC."""
+
+    identifiers: list[str]
+    name: str
+    connections: list[tuple[Literal["mac"], str]] = []
+    manufacturer: str | None = None
+    model: str | None = None
+    sw_version: str | None = None
+
+
+class Entity(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`<discovery prefix>/<component>/<device>/<entity>/config`: an entity of Home Assistant (MQTT discovery)."""
+
+    name: str
+    unique_id: str
+    state_topic: str
+    value_template: str
+    json_attributes_topic: str
+    availability_topic: str
+    availability_template: str
+    device: Appliance
+    origin: Origin
+    device_class: Literal["problem"] | None = None
 
 
 class Lost(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -172,6 +228,7 @@ OF: dict[str, type[msgspec.Struct]] = {
     "state": State, "finding": Finding, "summary": Summary, "scan-completed": ScanEvent, "scan-failed": ScanEvent,
     "device-appeared": DeviceEvent, "device-changed": DeviceEvent, "device-gone": DeviceEvent,
     "finding-opened": FindingEvent, "finding-closed": FindingEvent, "events-lost": Lost,
+    "status": Status, "home-assistant": Entity,
 }  # fmt: skip
 """Kind of message → its shape."""
 

@@ -63,6 +63,8 @@ class Outcome:
     absent: Mapping[str, Facts] = field(default_factory=dict)
     """Devices that are newly gone, and what was known of them."""
     number: int = 0
+    kept: Mapping[str, Mapping[str, Verdict]] = field(default_factory=dict)
+    """Findings that what a device said earlier keeps open: key → policy → its verdict by the rules of today."""
 
 
 def event_id(scan: str, kind: str, *more: str | None) -> str:
@@ -102,6 +104,8 @@ class Tracker:
         self._misses = misses
         self._anybody = asked
         self._moved: dict[str, Facts] = {}
+        self._adopted: dict[int, str] = {}
+        self._kept: dict[str, dict[str, Verdict]] = {}
         self._complete = not scan.interrupted and not scan.failures
         self._asked = Asked(scan.targets, scan.excluded)
         self._events: list[Event] = []
@@ -128,6 +132,9 @@ class Tracker:
                 self._tell("device-appeared", device.key, known=known)
             elif state.gone:
                 self._tell("device-appeared", device.key, known=known, changes=changes, reason="it is back")
+            elif state.number in self._adopted:
+                self._tell("device-appeared", device.key, known=known, changes=changes,
+                           reason=f"it was known as {self._adopted[state.number]}")  # fmt: skip
             elif changes:
                 self._tell("device-changed", device.key, known=known, changes=changes)
             body = msgspec.json.encode(_Known(known, self._asked.opaque))
@@ -146,8 +153,9 @@ class Tracker:
                     touched.append(row)
                 elif before[policy][0] is not action:
                     touched.append(row | {"seen_scan": before[policy][1]})
-                if policy not in before or before[policy][0] is not action:
-                    previous = before[policy][0] if policy in before else None
+                told = policy in before and state.number not in self._adopted
+                if not told or before[policy][0] is not action:
+                    previous = before[policy][0] if told else None
                     self._tell("finding-opened", device.key, policy, action=action, previous=previous, known=known)
             for policy in before.keys() - after.keys():
                 closed.append({"b_device": state.number, "b_policy": policy})
@@ -165,7 +173,7 @@ class Tracker:
         else:
             why = "; ".join(scan.failures) or "interrupted"
             self._tell("scan-failed", None, reason=why[:2000])
-        return Outcome(tuple(self._events), self._open, self._standing(), absent, self._number)
+        return Outcome(tuple(self._events), self._open, self._standing(), absent, self._number, self._kept)
 
     # -- findings ------------------------------------------------------------------------------------------------
 
@@ -181,33 +189,41 @@ class Tracker:
         if not milder:
             return now, set(now)
         if not self._complete:
+            if state.number in self._adopted:  # its messages begin anew
+                for policy in milder:
+                    self._keep(device, policy, before[policy][0], self._earlier(before[policy][1], state.number))
             return now | {p: before[p][0] for p in milder}, set(now) - set(milder)
         identity, known = device.identity, state.known.facts
         another = identity.level in SURE and identity.manufacturer != known.manufacturer
         if another or _LEVELS.index(identity.level) >= _LEVELS.index(known.level):
             return now, set(now)
         after, supported = dict(now), set(now)
-        judged: dict[int, Mapping[str, Action]] = {}
+        judged: dict[int, Sequence[Verdict]] = {}
         for policy in milder:
             scan = before[policy][1]
             if scan not in judged:
                 judged[scan] = self._earlier(scan, state.number)
-            action = judged[scan].get(policy)
+            # Without a judge what was found then still holds.
+            action = before[policy][0] if self._again is None else actions(judged[scan]).get(policy)
             if action is not None and _order(action) > _order(now.get(policy)):
                 after[policy] = action
                 supported.discard(policy)
+                self._keep(device, policy, action, judged[scan])
         return after, supported
 
-    def _earlier(self, scan: int, device: int) -> Mapping[str, Action]:
+    def _keep(self, device: Device, policy: str, action: Action, judged: Sequence[Verdict]) -> None:
+        verdict = next((v for v in judged if v.policy == policy and v.action is action and not v.waived), None)
+        if verdict is not None:
+            self._kept.setdefault(device.key, {})[policy] = verdict
+
+    def _earlier(self, scan: int, device: int) -> Sequence[Verdict]:
         """What an earlier look at the device leads to by the rules of today."""
         from scanner.store.reading import recording_of
 
         if self._again is None:
-            table = schema.findings.c
-            rows = self._connection.execute(sa.select(table.policy, table.action).where(table.device_id == device))
-            return {policy: Action(action) for policy, action in rows}
+            return ()
         found = recording_of(self._connection, scan, device)
-        return actions(self._again(found).verdicts) if found is not None else {}
+        return self._again(found).verdicts if found is not None else ()
 
     def _findings(self, numbers: Sequence[int]) -> dict[int, dict[str, tuple[Action, int]]]:
         table = schema.findings.c
@@ -256,6 +272,7 @@ class Tracker:
             self._connection.execute(sa.update(table).where(table.c.id == state.number).values(key=key))
             states[key] = state
             self._moved[old] = state.known.facts
+            self._adopted[state.number] = old
             for policy, (action, _) in self._findings([state.number]).get(state.number, {}).items():
                 self._tell("finding-closed", old, policy, previous=action, known=state.known.facts)
             self._tell("device-gone", old, known=state.known.facts, reason=f"its MAC is known now: it is {key}")

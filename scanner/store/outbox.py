@@ -88,17 +88,24 @@ def forget(store: Store, name: str) -> bool:
 
 
 def enqueue(connection: sa.Connection, drafts: Iterable[Draft], *, bound: int = BOUND) -> int:
-    """Put messages at the end of the queue, where there is a sink at all; returns how many old events had to go."""
-    if not connection.execute(sa.select(sa.func.count()).select_from(schema.sinks)).scalar():
-        return 0
+    """Put messages at the end of the queue; returns how many old events had to go.
+
+    Where there is no sink yet, what happens is nobody's business; what is true now is kept for a sink to come.
+    """
+    alone = not connection.execute(sa.select(sa.func.count()).select_from(schema.sinks)).scalar()
     batch: list[Draft] = []
     for draft in drafts:
+        if alone and draft.slot is None:
+            continue
         batch.append(draft)
         if len(batch) == VALUES:
             _insert(connection, batch)
             batch = []
     if batch:
         _insert(connection, batch)
+    if alone:
+        _tidy(connection)
+        return 0
     return _make_room(connection, bound)
 
 
@@ -117,12 +124,16 @@ def take(store: Store, sink: str, limit: int) -> list[Waiting]:
         return _rows(connection, schema.messages.c.id > position, limit)
 
 
-def current(store: Store, sink: str) -> list[Waiting]:
-    """Every slot that the sink has been told before: what a broker must know that has forgotten everything."""
+def current(store: Store, sink: str) -> tuple[list[Waiting], list[Waiting]]:
+    """Every slot: those the sink has been told, and those that wait for it.
+
+    The first are what a broker must know that has forgotten everything.
+    """
     with store.reading() as connection:
         position = connection.execute(sa.select(schema.sinks.c.position).where(schema.sinks.c.name == sink)).scalar()
-        table = schema.messages.c
-        return _rows(connection, sa.and_(table.slot.is_not(None), table.id <= (position or 0)), None)
+        slots = _rows(connection, schema.messages.c.slot.is_not(None), None)
+    told = [waiting for waiting in slots if waiting.number <= (position or 0)]
+    return told, slots[len(told) :]
 
 
 def advance(store: Store, sink: str, number: int) -> None:
@@ -250,7 +261,4 @@ def _tidy(connection: sa.Connection) -> None:
     table = schema.messages
     reached = connection.execute(sa.select(sa.func.min(schema.sinks.c.position))).scalar()
     done = sa.or_(table.c.slot.is_(None), sa.func.length(table.c.body) == 0)
-    if reached is None:
-        connection.execute(sa.delete(table).where(table.c.slot.is_(None)))
-    else:
-        connection.execute(sa.delete(table).where(done, table.c.id <= reached))
+    connection.execute(sa.delete(table).where(done, *(() if reached is None else (table.c.id <= reached,))))

@@ -10,16 +10,21 @@ from scanner.store.outbox import Draft
 
 
 class Log:
-    """Keeps what a delivery says."""
+    """Keeps what a delivery says, a condition once when it begins and once when it ends."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self._standing: set[str] = set()
 
     def broken(self, what: str, text: str) -> None:
-        self.lines.append(f"broken {what}: {text}")
+        if what not in self._standing:
+            self._standing.add(what)
+            self.lines.append(f"broken {what}: {text}")
 
     def mended(self, what: str) -> None:
-        self.lines.append(f"mended {what}")
+        if what in self._standing:
+            self._standing.remove(what)
+            self.lines.append(f"mended {what}")
 
     def say(self, text: str, **more: object) -> None:
         self.lines.append(text)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,52 +21,16 @@ from scanner.publish.choice import Choice
 from scanner.publish.deliver import Delivery
 from scanner.store import Store, open_store, outbox, writing
 from scanner.store.outbox import Draft
+from tests.brokers import Broker, held
 from tests.publish.doubles import Log
 
 pytestmark = pytest.mark.xdist_group("mosquitto")
 
 
-class Broker:
-    """A mosquitto that keeps what it holds over a restart."""
-
-    def __init__(self, folder: Path, more: str = "") -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\n"
-            f"persistence_location {folder}/\nmax_queued_messages 0\n{more}"
-        )
-        self.start()
-
-    def start(self) -> None:
-        found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-        assert found, "mosquitto is missing: apt-get install mosquitto (make test does it as root)"
-        self._process = subprocess.Popen([found, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise AssertionError("mosquitto did not start")
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(10)
-
-
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
-    made: list[Broker] = []
-
-    def build(more: str = "") -> Broker:
-        made.append(Broker(tmp_path, more))
-        return made[-1]
-
-    yield build
-    for one in made:
-        one.stop()
+    with contextlib.ExitStack() as stack:
+        yield lambda more="": stack.enter_context(Broker(tmp_path, more))
 
 
 @pytest.fixture
@@ -88,20 +49,6 @@ def _event(number: int) -> Draft:
     return Draft(uid=f"e{number}", site="hq", kind="device-changed", body=json.dumps(body).encode())
 
 
-async def _held(port: int, pattern: str = "#") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    async with aiomqtt.Client("127.0.0.1", port) as client:
-        await client.subscribe(pattern)
-        try:
-            async with asyncio.timeout(0.7):
-                async for message in client.messages:
-                    assert isinstance(message.payload, bytes)
-                    found[str(message.topic)] = json.loads(message.payload)
-        except TimeoutError:
-            pass
-    return found
-
-
 def test_retained_topics_follow_the_store(
     broker: Callable[..., Broker], store: Store, make_report: Callable[..., Report], make_device: Callable[..., Device]
 ) -> None:
@@ -109,20 +56,20 @@ def test_retained_topics_follow_the_store(
     sink = _mqtt(port, **{"home-assistant": "homeassistant"})
     writing.save(store, make_report(make_device()), describe=documents.describe)
     assert asyncio.run(Delivery(store, sink, Log()).drain()) == 6
-    held = asyncio.run(_held(port))
+    found = asyncio.run(held(port))
     place = "p/hq/3cef8c112233"
-    assert held[f"{place}/finding/us-889-a1b"]["action"] == "remove"
-    assert held[f"{place}/state"]["findings"] == ["us-889-a1b"]
-    assert held["p/hq/summary"]["open"]["remove"] == 1
-    entity = held["homeassistant/binary_sensor/lanveto_hq_3cef8c112233/finding/config"]
+    assert found[f"{place}/finding/us-889-a1b"]["action"] == "remove"
+    assert found[f"{place}/state"]["findings"] == ["us-889-a1b"]
+    assert found["p/hq/summary"]["open"]["remove"] == 1
+    entity = found["homeassistant/binary_sensor/lanveto_hq_3cef8c112233/finding/config"]
     assert entity["device"]["connections"] == [["mac", "3c:ef:8c:11:22:33"]]
-    assert not [topic for topic in held if "/event/" in topic]
+    assert not [topic for topic in found if "/event/" in topic]
     report = make_report(make_device(action=None))
     writing.save(store, replace(report, scan=replace(report.scan, id="scan-2")), describe=documents.describe)
     asyncio.run(Delivery(store, sink, Log()).drain())
-    held = asyncio.run(_held(port))
-    assert f"{place}/finding/us-889-a1b" not in held
-    assert held[f"{place}/state"]["findings"] == []
+    found = asyncio.run(held(port))
+    assert f"{place}/finding/us-889-a1b" not in found
+    assert found[f"{place}/state"]["findings"] == []
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])

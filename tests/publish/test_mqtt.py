@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import aiomqtt
 import pytest
 from msgspec.structs import replace
 
 from scanner.errors import ScanIncomplete, UsageProblem
 from scanner.model import Action, Device, Report
-from scanner.publish.mqtt import Broker, broker, closed, messages, publish, segment
-from tests.brokers import free_port, running, start
+from scanner.publish import documents
+from scanner.publish.mqtt import Broker, broker, closed, publish, segment, topic
+from tests.brokers import free_port, held, running, start
+from tests.publish.doubles import certificates
 
 pytestmark = pytest.mark.xdist_group("mosquitto")
 
@@ -40,37 +41,31 @@ def _target(port: int, password: str = "secret") -> Broker:
     return broker(f"mqtt://probe@127.0.0.1:{port}/site/lanveto", password=password)
 
 
-async def _held(port: int) -> dict[str, dict[str, object]]:
+def _topics(report: Report) -> list[str]:
+    return [topic("p", draft) for draft in documents.standing(report)]
+
+
+def _held(port: int) -> dict[str, dict[str, Any]]:
     """Everything retained, as a fresh subscriber sees it."""
-    found: dict[str, dict[str, object]] = {}
-    async with aiomqtt.Client("127.0.0.1", port, username="probe", password="secret") as client:
-        await client.subscribe("site/#")
-        try:
-            async with asyncio.timeout(1.0):
-                async for message in client.messages:
-                    assert isinstance(message.payload, bytes)
-                    found[str(message.topic)] = json.loads(message.payload)
-        except TimeoutError:
-            pass
-    return found
+    return asyncio.run(held(port, "site/#", username="probe", password="secret"))
 
 
 def test_state_findings_and_summary_are_retained(mosquitto: int, make_report: Callable[..., Report]) -> None:
     asyncio.run(publish(make_report(), _target(mosquitto)))
-    held = asyncio.run(_held(mosquitto))
+    found = _held(mosquitto)
     device = "site/lanveto/hq/3cef8c112233"
-    assert set(held) == {
+    assert set(found) == {
         "site/lanveto/status",
         "site/lanveto/hq/summary",
         f"{device}/state",
         f"{device}/finding/us-889-a1b",
     }
-    finding = held[f"{device}/finding/us-889-a1b"]
+    finding = found[f"{device}/finding/us-889-a1b"]
     assert finding["action"] == "remove"
     assert finding["schema"] == 1
     assert finding["scan"] == "scan-1"
-    assert held["site/lanveto/status"]["state"] == "completed"
-    assert held["site/lanveto/hq/summary"]["actions"]["remove"] == 1  # type: ignore[index]
+    assert found["site/lanveto/status"]["state"] == "completed"
+    assert found["site/lanveto/hq/summary"]["actions"]["remove"] == 1
 
 
 def test_a_scan_clears_what_it_closed_and_nothing_else(
@@ -80,9 +75,9 @@ def test_a_scan_clears_what_it_closed_and_nothing_else(
     asyncio.run(publish(make_report(make_device(), other), _target(mosquitto)))
     # The first device is seen again without its finding; the other one is switched off.
     asyncio.run(publish(make_report(make_device(action=None)), _target(mosquitto)))
-    held = asyncio.run(_held(mosquitto))
-    assert "site/lanveto/hq/3cef8c112233/finding/us-889-a1b" not in held
-    assert "site/lanveto/hq/aabbcc000001/finding/us-889-a1b" in held
+    found = _held(mosquitto)
+    assert "site/lanveto/hq/3cef8c112233/finding/us-889-a1b" not in found
+    assert "site/lanveto/hq/aabbcc000001/finding/us-889-a1b" in found
 
 
 def test_an_incomplete_scan_clears_nothing(
@@ -97,7 +92,7 @@ def test_an_incomplete_scan_clears_nothing(
 def test_no_finding_topic_for_action_none(
     make_report: Callable[..., Report], make_device: Callable[..., Device]
 ) -> None:
-    assert not [t for t in messages(make_report(make_device(action=Action.NONE)), "p") if "/finding/" in t]
+    assert not [t for t in _topics(make_report(make_device(action=Action.NONE))) if "/finding/" in t]
 
 
 def test_topics_are_ascii_and_cannot_be_broken_out_of(
@@ -106,9 +101,9 @@ def test_topics_are_ascii_and_cannot_be_broken_out_of(
     assert segment("a/+#é\x00") == "a_____"
     device = replace(make_device(), key="../+/#")
     assert all(
-        t.startswith("p/hq_1/") or t == "p/hq_1/summary" for t in messages(make_report(device, site="hq/1"), "p")
+        t.startswith("p/hq_1/") or t == "p/hq_1/summary" for t in _topics(make_report(device, site="hq/1"))
     )
-    assert not [t for t in messages(make_report(device), "p") if "+" in t or "#" in t]
+    assert not [t for t in _topics(make_report(device)) if "+" in t or "#" in t]
 
 
 def test_a_broker_that_is_down_or_refuses_is_named(mosquitto: int, make_report: Callable[..., Report]) -> None:
@@ -124,44 +119,7 @@ def test_tls_with_a_client_certificate(
 ) -> None:
     monkeypatch.setattr("scanner.publish.mqtt.CONNECT_SECONDS", 3.0)  # TLS 1.3 refuses a client by silence
 
-    def run(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=tmp_path)
-
-    new = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
-    run(*new, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test CA")
-    for name in ("server", "client"):
-        run(
-            "req",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-keyout",
-            f"{name}.key",
-            "-out",
-            f"{name}.csr",
-            "-subj",
-            f"/CN={name}",
-        )
-        (tmp_path / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
-        run(
-            "x509",
-            "-req",
-            "-in",
-            f"{name}.csr",
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-days",
-            "2",
-            "-out",
-            f"{name}.pem",
-            "-extfile",
-            "ext",
-        )
-    for file in tmp_path.iterdir():
-        file.chmod(0o644)
+    certificates(tmp_path, "server", "client")
     port = free_port()
     process = start(
         f"listener {port} 127.0.0.1\ncafile {tmp_path}/ca.pem\ncertfile {tmp_path}/server.pem\n"

@@ -14,13 +14,14 @@ from typing import Any
 
 import aiomqtt
 import pytest
+from msgspec.structs import replace
 
 from scanner import publish
 from scanner.model import Device, Report
 from scanner.publish import Unavailable, documents
 from scanner.publish.deliver import Delivery
 from scanner.store import Store, open_store, outbox, writing
-from tests.brokers import free_port, running, start
+from tests.brokers import Broker, between, free_port, held, running
 from tests.publish.doubles import Log, certificates, event
 
 pytestmark = pytest.mark.xdist_group("mosquitto")
@@ -58,78 +59,39 @@ async def _delivering(store: Store, sink: publish.Configured, log: Log) -> Async
         await task
 
 
+def _counter(port: int) -> aiomqtt.Client:
+    """A subscriber for whom the broker keeps what comes while it is away."""
+    return aiomqtt.Client("127.0.0.1", port, identifier="counter", clean_session=False)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - conditions of every kind
+        await asyncio.sleep(0.02)
+
+
 async def _delivered(store: Store) -> None:
     while _waiting(store):  # noqa: ASYNC110 - the store has no event to wait for
         await asyncio.sleep(0.02)
 
 
-@asynccontextmanager
-async def _between(port: int, *, old: bool = False) -> AsyncIterator[tuple[int, asyncio.Event]]:
-    """A way to the broker on another port. Unset its event and the broker answers nothing any more.
-
-    `old`: it answers MQTT 5 like a broker that knows 3.1.1 only (MQTT 3.1.1, §3.1.2.2 and §3.2.2.3).
-    """
-    flows = asyncio.Event()
-    flows.set()
-
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, wait: bool) -> None:
-        while some := await reader.read(65536):
-            if wait:
-                await flows.wait()
-            writer.write(some)
-            await writer.drain()
-        writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            first = await reader.readexactly(14)
-            level = first[first.index(b"MQTT") + 4]
-            if old and level > 4:
-                writer.write(b"\x20\x02\x00\x01")
-                await writer.drain()
-                return
-            there, back = await asyncio.open_connection("127.0.0.1", port)
-            back.write(first)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(pass_on(reader, back, wait=False))
-                group.create_task(pass_on(there, writer, wait=True))
-        except* (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1], flows
-    finally:
-        flows.set()
-        server.close()
-
-
 def test_a_broker_that_is_killed_loses_nothing_that_it_had_not_taken(store: Store, tmp_path: Path) -> None:
-    port = free_port()
-    # What a broker keeps in memory only dies with it: this one writes each message down.
-    config = f"{_open(port)}persistence true\npersistence_location {tmp_path}/\nautosave_on_changes true\nautosave_interval 1\n"
-    process = start(config, tmp_path, port)
     log = Log()
 
-    async def main() -> set[str]:
-        nonlocal process
+    async def main(broker: Broker) -> set[str]:
         got: set[str] = set()
-        async with _delivering(store, _sink(port), log) as delivery:
-            async with aiomqtt.Client("127.0.0.1", port, identifier="counter", clean_session=False) as first:
+        async with _delivering(store, _sink(broker.port), log) as delivery:
+            async with _counter(broker.port) as first:
                 await first.subscribe("p/hq/event/#", qos=1)
             await asyncio.to_thread(outbox.put, store, [event(n) for n in range(50)])
             delivery.wake.set()
             await _delivered(store)
-            process.kill()
-            await asyncio.to_thread(process.wait)
+            await asyncio.to_thread(broker.kill)
             await asyncio.to_thread(outbox.put, store, [event(n) for n in range(50, 100)])
-            await asyncio.sleep(0.2)
+            await _until(lambda: any(line.startswith("broken mqtt:") for line in log.lines))
             assert _waiting(store) == 50
-            process = await asyncio.to_thread(start, config, tmp_path, port)
+            await asyncio.to_thread(broker.start)
             await _delivered(store)
-            async with aiomqtt.Client("127.0.0.1", port, identifier="counter", clean_session=False) as again:
+            async with _counter(broker.port) as again:
                 async for message in again.messages:
                     assert isinstance(message.payload, bytes)
                     got.add(json.loads(message.payload)["event"])
@@ -137,13 +99,9 @@ def test_a_broker_that_is_killed_loses_nothing_that_it_had_not_taken(store: Stor
                         return got
         raise AssertionError
 
-    try:
-        assert asyncio.run(main()) == {f"e{n}" for n in range(100)}
-    finally:
-        process.kill()
-        process.wait(10)
-    assert any(line.startswith("broken mqtt:") for line in log.lines)
-    assert log.lines[-1].startswith("mended")
+    with Broker(tmp_path, safe=True) as broker:
+        assert asyncio.run(main(broker)) == {f"e{n}" for n in range(100)}
+    assert [line.split(":")[0] for line in log.lines] == ["broken mqtt", "mended mqtt"]
 
 
 def test_a_broker_that_does_not_answer_in_time_is_waited_for(
@@ -155,16 +113,16 @@ def test_a_broker_that_does_not_answer_in_time_is_waited_for(
     log = Log()
 
     async def main() -> None:
-        async with _between(port) as (way, flows), _delivering(store, _sink(way), log) as delivery:
+        async with between(port) as way, _delivering(store, _sink(way.port), log) as delivery:
             await asyncio.to_thread(outbox.put, store, [event(1)])
             await _delivered(store)
-            flows.clear()
+            way.flows.clear()
             await asyncio.to_thread(outbox.put, store, [event(2)])
             delivery.wake.set()
             while not any("in time" in line for line in log.lines):  # noqa: ASYNC110 - a log has no event
                 await asyncio.sleep(0.02)
             assert _waiting(store) == 1
-            flows.set()
+            way.flows.set()
             await _delivered(store)
 
     with running(_open(port), tmp_path, port):
@@ -177,10 +135,10 @@ def test_a_broker_that_knows_only_3_1_1(store: Store, tmp_path: Path) -> None:
     log = Log()
 
     async def main() -> publish.Configured:
-        async with _between(port, old=True) as (way, _):
+        async with between(port, old=True) as way:
             with pytest.raises(Unavailable, match=r"[Vv]ersion"):
-                await Delivery(store, _sink(way, protocol="5"), Log()).drain()
-            sink = _sink(way)
+                await Delivery(store, _sink(way.port, protocol="5"), Log()).drain()
+            sink = _sink(way.port)
             async with _delivering(store, sink, log):
                 await _delivered(store)
             return sink
@@ -257,3 +215,66 @@ def test_home_assistant_is_told_again_when_it_is_born(
 
     with running(_open(port), tmp_path, port):
         assert sorted(asyncio.run(main())) == ["action", "finding", "maker"]
+
+
+def _scan(report: Report, number: int) -> Report:
+    scan = replace(report.scan, id=f"scan-{number}", targets=("192.0.2.0/24",))
+    return replace(report, scan=scan)
+
+
+def test_a_broker_that_forgot_is_told_again_what_is_true_now(
+    store: Store, tmp_path: Path, make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    """Killed, it comes back as it was when it last wrote to its disk: one finding too many, one too few."""
+    other = make_device(mac="aa:bb:cc:00:00:01", ip="192.0.2.50", id_="other")
+    one, two = "p/hq/3cef8c112233/finding/us-889-a1b", "p/hq/aabbcc000001/finding/us-889-a1b"
+
+    async def findings(port: int) -> set[str]:
+        return set(await held(port, "p/+/+/finding/+"))
+
+    async def main(broker: Broker) -> None:
+        async with _delivering(store, _sink(broker.port), Log()) as delivery:
+
+            async def scanned(number: int, *devices: Device) -> None:
+                report = _scan(make_report(*devices), number)
+                await asyncio.to_thread(writing.save, store, report, describe=documents.describe)
+                delivery.wake.set()
+                await _delivered(store)
+
+            await scanned(1, make_device())
+            await asyncio.to_thread(broker.stop)  # writes
+            await asyncio.to_thread(broker.start)
+            await scanned(2, make_device(manufacturer="axis", action=None), other)
+            assert await findings(broker.port) == {two}
+            assert broker.process is not None
+            await asyncio.to_thread(broker.kill)  # does not
+            await asyncio.to_thread(broker.start)
+            while await findings(broker.port) != {two}:
+                pass
+            states = await held(broker.port, "p/+/+/state")
+            assert states["p/hq/3cef8c112233/state"]["manufacturer"] == "axis"
+            assert (await held(broker.port, one)) == {}
+
+    with Broker(tmp_path) as broker:
+        asyncio.run(main(broker))
+
+
+@pytest.mark.parametrize(("limit", "protocol", "reason"), [
+    ("max_packet_size", "5", "the broker takes 2000"), ("max_packet_size", "3.1.1", "closed the connection"),
+    ("message_size_limit", "5", "closed the connection"),
+])  # fmt: skip
+def test_a_message_that_a_broker_will_not_have_does_not_hold_up_the_rest(
+    store: Store, tmp_path: Path, limit: str, protocol: str, reason: str
+) -> None:
+    """An oversized one closes the connection, each time again; MQTT 5 says beforehand how large it may be."""
+    outbox.put(store, [event(1), event(2, because="x" * 3000), event(3), event(4)])
+
+    async def main(port: int) -> None:
+        async with _delivering(store, _sink(port, protocol=protocol), Log()):
+            await _delivered(store)
+
+    with Broker(tmp_path, f"{limit} 2000\n") as broker:
+        asyncio.run(main(broker.port))
+    ((_, _, _, uid, why),) = outbox.refusals(store)
+    assert uid == "e2"
+    assert reason in why

@@ -117,7 +117,8 @@ def test_a_mac_heard_later_takes_over_what_was_known_by_the_address(store: Store
     told = writing.save(store, scan_of(2, known)).events
 
     assert [(e.kind, e.device) for e in told if e.kind != "scan-completed"] == [
-        ("finding-closed", bare.key), ("device-gone", bare.key), ("device-changed", known.key),
+        ("finding-closed", bare.key), ("device-gone", bare.key),
+        ("device-appeared", known.key), ("finding-opened", known.key),
     ]  # fmt: skip
     assert "its MAC is known now" in (told[1].reason or "")
     assert _told(writing.save(store, scan_of(3, known)).events) == []
