@@ -168,6 +168,8 @@ class Delivery:
         """
         if self._tries.get(batch[0].number, 0) >= TRIES:
             return await self._doubt(session, batch)
+        if batch[0].number in self._tries:
+            batch = batch[:1]  # alone: which message it was shows only so
         try:
             answers = await session.send([waiting.draft for waiting in batch])
         except Doubtful as problem:

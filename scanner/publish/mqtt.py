@@ -324,6 +324,7 @@ class _Session:
                 self._sink.five = False
             raise Unavailable(_words(error)) from error
         self._client = client
+        client.watch()
         self._listener = asyncio.create_task(self._listen(), name="mqtt-listen")
         if self._sink.settings.home_assistant:
             await self._subscribe(f"{self._sink.settings.home_assistant.strip('/')}/status")
@@ -527,8 +528,15 @@ def _pipelined(sink: Mqtt) -> Any:
             super()._on_disconnect(client, userdata, flags, reason_code, properties)
             if self._disconnected.done() and not self._disconnected.cancelled():
                 self._disconnected.exception()  # seen: asyncio would complain of it at the end
+            self.end(f": {reason_code}" if getattr(reason_code, "value", 0) > 0x80 else "")
+
+        def watch(self) -> None:
+            """A connection that breaks while it is written to or read from ends without `_on_disconnect`."""
+            self._disconnected.add_done_callback(lambda _: self.end(""))
+
+        def end(self, why: str) -> None:
             if not self.gone.done():
-                self.gone.set_result(f": {reason_code}" if getattr(reason_code, "value", 0) > 0x80 else "")
+                self.gone.set_result(why)
             for future in self._answers.values():
                 future.cancel()
             self._answers.clear()
