@@ -95,7 +95,7 @@ class Work:
     def _finish(self, picture: Picture, told: Told, *, asked: bool) -> int:
         from scanner import assess, state
         from scanner.engine.files import redacted, write_recordings
-        from scanner.knowledge.loader import undisturbed
+        from scanner.knowledge.loader import settled, undisturbed
         from scanner.model import Scan
         from scanner.report import pieces
 
@@ -106,6 +106,7 @@ class Work:
             told.failures += write_recordings(self.given["record"], kept)
         with undisturbed():
             devices = assess.assess(recordings, self.known, profiles=self.given["profiles"], as_of=self.day)
+            settled()
         scan = Scan(
             id=str(uuid.uuid4()), started=self.started, finished=_now(), site=self.given["site"],
             targets=tuple(told.targets), profiles=self.given["profiles"], law_as_of=self.day.isoformat(),

@@ -7,7 +7,6 @@ needs no more memory than the devices that are being asked.
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -92,8 +91,10 @@ class Harvest:
 
     def prepare(self) -> None:
         """Read the rules and build what they are looked up in, while hosts are looked for: it takes some 200 ms."""
+        from scanner.knowledge.loader import settled  # reads YAML: not before the first packet
+
         assess.device(Recording(id="", mac="00:00:00:00:00:01"), self._knowledge, self._law)
-        gc.freeze()  # the rules stay as they are: the search for cyclic garbage need not walk them again and again
+        settled()
 
     # -- while the scan runs ---------------------------------------------------------------------------------
 

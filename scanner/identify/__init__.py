@@ -10,12 +10,17 @@ from msgspec.structs import replace
 
 from scanner.identify.fusion import fuse
 from scanner.identify.matcher import Matching, matches, relays
+from scanner.knowledge.registry import LENGTHS, NOWHERE
 from scanner.model import Grade, Identity, Level, Match, Reading, Recording
 from scanner.protocols import read_all
 
 if TYPE_CHECKING:
     from scanner.knowledge import Knowledge
 
+BLOCK = LENGTHS[0][1]
+"""Characters of an address that its registration depends on: the longest prefix of the registry."""
+MAX_BLOCKS = 65_536
+"""Prefixes of that length of which is remembered whose they are."""
 SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
 
 
@@ -59,12 +64,16 @@ def _bare(reading: Reading, knowledge: Knowledge) -> Identity:
     alone = {"mac": [reading]}
     if knowledge.matcher.worth_trying(alone) and next(knowledge.matcher.fitting(alone), None) is not None:
         return _identity((reading,), matches((reading,), knowledge), knowledge)
-    owner = knowledge.registry.lookup(reading.value) or knowledge.registry.describe(reading.value)
-    known = knowledge.by_owner.get(owner)
+    block = reading.value[:BLOCK]
+    known = knowledge.by_block.get(block) if reading.value != NOWHERE else None
     if known is None:
-        known = _identity((reading,), matches((reading,), knowledge), knowledge)
-        knowledge.by_owner[owner] = known
-        return known
+        owner = knowledge.registry.lookup(reading.value) or knowledge.registry.describe(reading.value)
+        known = knowledge.by_owner.get(owner)
+        if known is None:
+            known = _identity((reading,), matches((reading,), knowledge), knowledge)
+            knowledge.by_owner[owner] = known
+        if len(knowledge.by_block) < MAX_BLOCKS and reading.value != NOWHERE:
+            knowledge.by_block[block] = known
     if not known.matches and not known.conflicts:
         return known
     return replace(

@@ -86,6 +86,11 @@ class Knowledge:
         """Identities of devices of which only the MAC is known, by the registration (or why there is none)."""
         return {}
 
+    @cached_property
+    def by_block(self) -> dict[str, Identity]:
+        """The same by the first 36 bits of an address, as they are spelled: what a registration depends on."""
+        return {}
+
     def group_id(self, name: str) -> str:
         """The group of a company's id; the id itself where it is a group's or no company's."""
         entity = self.vendors.entity(name)

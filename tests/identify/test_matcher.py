@@ -79,8 +79,10 @@ def test_macs_alone_are_thought_of_once_a_prefix_and_answered_as_if_each_were_th
     macs |= {"02:00:00:00:00:01", "06:00:00:00:00:01", "00:40:7f:00:00:01", "00:1f:54:00:00:02", "33:33:00:00:00:01"}
     assert len(macs) > 100
     remembered = dict(known.by_owner)
+    known.by_block.clear()
+    macs |= {"00:00:00:00:00:00", "00:00:00:00:00:01"}
     try:
-        for mac in sorted(macs):
+        for mac in [*sorted(macs), *sorted(macs, reverse=True)]:
             recording = Recording(id="x", mac=mac)
             readings = read_all(recording)
             assert identify(recording, known) == consider(readings, known)[0], mac
