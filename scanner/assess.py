@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -75,6 +76,7 @@ def device(
     return Device(key=key(recording), recording=recording, identity=identity, verdicts=verdicts, columns=columns)
 
 
+@lru_cache(maxsize=4096)
 def shown_place(place: Place) -> str:
     """Where a device hangs, in words: `core-1 Gi1/0/1, VLAN 10`; a port with many devices is said to be one."""
     parts = [" ".join(part for part in (place.switch, place.port) if part)]

@@ -293,10 +293,10 @@ def _dual_stack(entry: _Entry, same: Sequence[_Entry]) -> list[_Entry]:
 
 
 def _recording(entry: _Entry, others: Sequence[_Entry]) -> Recording:
-    if not others and entry.said is None and entry.address is not None:
+    if not others and entry.said is None:
         return Recording(
-            id=name(entry.address, entry.mac), ip=entry.address, mac=entry.mac,
-            observations=tuple(_sightings(entry)), place=entry.place,
+            id=_label(entry), ip=entry.address, mac=entry.mac, observations=tuple(_sightings(entry)),
+            place=entry.place,
         )  # fmt: skip
     group = sorted((entry, *others), key=_rank)
     main = group[0]
@@ -312,14 +312,16 @@ def _recording(entry: _Entry, others: Sequence[_Entry]) -> Recording:
         if part.place is not None:
             place = _nearer(place, part.place)
     places.pop(main.address or "", None)
-    if main.address is not None:
-        label = name(main.address, main.mac)
-    else:
-        label = main.mac.replace(":", "") if main.mac is not None else main.name or "device"
     return Recording(
-        id=label, ip=main.address, addresses=tuple(places), mac=main.mac,
+        id=_label(main), ip=main.address, addresses=tuple(places), mac=main.mac,
         observations=tuple(observations[:MAX_OBSERVATIONS]), place=place,
     )  # fmt: skip
+
+
+def _label(entry: _Entry) -> str:
+    if entry.address is not None:
+        return name(entry.address, entry.mac)
+    return entry.mac.replace(":", "") if entry.mac is not None else entry.name or "device"
 
 
 def _rank(entry: _Entry) -> tuple[int, bool]:

@@ -39,8 +39,8 @@ class Table:
             asked[id(device.verdicts)] = (device.verdicts, known[1] + 1 if known is not None else 1)
         if devices:
             own = cells.own_columns(devices)
-            asks = {number: view.rule(verdicts, report.scan.profiles) for number, (verdicts, _) in asked.items()}
-            rows = [_row(d, asks[id(d.verdicts)], own) for d in devices]
+            rules = {number: view.rule(verdicts, report.scan.profiles) for number, (verdicts, _) in asked.items()}
+            rows = [_row(d, rules[id(d.verdicts)], own) for d in devices]
             lines += _laid_out(rows, [*_HEADERS, *map(one_line, own)])
         because: dict[str, int] = {}
         for verdicts, count in asked.values():

@@ -44,6 +44,8 @@ def _address_order(device: Device) -> tuple[int, int, str]:
     number = ipv4_number(text)
     if number is not None:
         return (4, number, device.key)
+    if not text:
+        return (9, 0, device.key)
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
