@@ -2,11 +2,12 @@
 
     python benchmarks/engine.py [--sizes 256,1024,4096,16384] [--svg growth.svg]
     python benchmarks/engine.py --sizes 1000 --nmap --limit 200
+    python benchmarks/engine.py --sizes 1000 --tls
 
-Simulated devices (HTTP with favicon, RTSP, ONVIF as their recordings say; no TLS) on one segment in namespaces of their
-own, scanned by the installed command: `--fast`, ARP unthrottled, JSON Lines out. Prints for each size wall and CPU
-seconds, peak memory, CPU of the simulator, packets per device and the share of makers named rightly. nmap runs
-`-sV -T4` on the same addresses and ports and gets `--limit` seconds.
+Simulated devices (HTTP with favicon, RTSP, ONVIF as their recordings say; TLS only where asked for) on one segment in
+namespaces of their own, scanned by the installed command: `--fast`, ARP unthrottled, JSON Lines out. Prints for each
+size wall and CPU seconds, peak memory, CPU of the simulator, packets per device and the share of makers named
+rightly. nmap runs `-sV -T4` on the same addresses and ports and gets `--limit` seconds.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 
 import msgspec
 
-from scanner.model import Recording
+from scanner.model import Observation, Recording
 from scanner.recordings import load
 from scanner.resources import data_dir
 from scanner.simulate.lab import Lab
@@ -45,8 +46,11 @@ class Cost:
     right: float
 
 
-def fleet(count: int) -> list[Recording]:
-    """The demo's well-behaved devices again and again, without TLS, each with a MAC and an address of its own."""
+def fleet(count: int, *, tls: bool = False) -> list[Recording]:
+    """The demo's well-behaved devices again and again, each with a MAC and an address of its own.
+
+    Without TLS, or each says on port 443, in TLS, what it says first in the clear on another.
+    """
     whole = [r for r in load(data_dir("examples") / "demo-fleet.yaml").recordings if r.behaviour is None]
     good = [r for r in whole if r.truth and r.truth.manufacturer not in {"unknown", "software"}
             and any(o.channel.startswith(("http", "rtsp")) and not o.tls for o in r.observations)]  # fmt: skip
@@ -56,6 +60,10 @@ def fleet(count: int) -> list[Recording]:
         mac = (model.mac or "02:00:00")[:8] + f":{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
         address = f"10.77.{1 + number // 250}.{1 + number % 250}"
         plain = tuple(o for o in model.observations if not o.tls and not o.channel.startswith("tls."))
+        if tls:
+            web = [o for o in plain if o.channel.startswith("http")]
+            plain += tuple(msgspec.structs.replace(o, port=443, tls=True) for o in web if o.port == web[0].port)
+            plain += (Observation(channel="tls.subject", port=443, value=f"CN={model.id}"),)
         made.append(msgspec.structs.replace(
             model, id=f"{model.id}-{number}", mac=mac, ip=address, addresses=(), observations=plain
         ))  # fmt: skip
@@ -94,7 +102,8 @@ def run(lab: Lab, command: list[str], limit: float) -> tuple[float, float, float
 
 def ours(lab: Lab, devices: list[Recording]) -> Cost:
     """One scan by the installed command."""
-    words = [f"{devices[0].ip}-{devices[-1].ip}", "--fast", "--rate", "1000000", "--ports", PORTS, "--timeout", "2",
+    ports = f"{PORTS},443" if any(o.tls for o in devices[0].observations) else PORTS
+    words = [f"{devices[0].ip}-{devices[-1].ip}", "--fast", "--rate", "1000000", "--ports", ports, "--timeout", "2",
              "--format", "jsonl", "-q"]  # fmt: skip
     before, packets = cpu_of(lab.pid), sent(lab)
     wall, cpu, memory, out = run(lab, [sys.executable, "-m", "scanner.cli.main", "scan", *words], 280)
@@ -148,12 +157,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sizes", default="256,1024,4096,16384")
     parser.add_argument("--svg", type=Path)
+    parser.add_argument("--tls", action="store_true", help="every device speaks TLS, too")
     parser.add_argument("--nmap", action="store_true")
     parser.add_argument("--limit", type=float, default=200.0)
     args = parser.parse_args()
     costs = []
     for size in (int(word) for word in args.sizes.split(",")):
-        devices = fleet(size)
+        devices = fleet(size, tls=args.tls)
         with Lab(devices, network="10.77.0.0/16") as lab:
             costs.append(ours(lab, devices))
             print(row("lanveto", costs[-1]), flush=True)

@@ -103,8 +103,8 @@ def masked(seen: Observation) -> Observation:
     """The observation without what a device gives away needlessly."""
     from scanner.protocols import reader
 
-    protocol = reader(seen.channel)
-    return seen if protocol is None or seen.silent else protocol.mask(seen)
+    protocol = reader(seen.channel) if not seen.silent else None
+    return seen if protocol is None else protocol.mask(seen)
 
 
 def name(address: str, mac: str | None) -> str:

@@ -26,6 +26,8 @@ ANSWERS = 1.0
 """Seconds that answers to questions to single hosts may take."""
 QUIET = 0.4
 """Seconds without any answer after which hosts are asked more; a later answer counts as long as one is being asked."""
+MAX_HINTS = 256
+"""Sets of makers pointed to, of which is remembered who has questions for single hosts."""
 SWITCHED_OFF = "switched off: hosts were asked one by one"
 
 
@@ -60,6 +62,7 @@ class Multicast(Way):
 
     def __init__(self) -> None:
         self._datagrams: Datagrams | None = None
+        self._askers: dict[frozenset[str], tuple[Protocol, ...]] = {}
         self._speakers: tuple[Protocol, ...] = ()
         self._lull = Lull()
 
@@ -120,7 +123,7 @@ class Multicast(Way):
             if scene.halted(entry) is None:
                 known = {seen.channel for seen in entry.observations}
                 when = {Alone.FIRST} if _reached(entry, scene) else {Alone.FIRST, Alone.AWAY}
-                wanted = questions(self._speakers, scene.hints(entry))
+                wanted = self._alone(scene.hints(entry))
                 alone = [q for q in wanted if q.channel not in known and q.alone in when]
                 entry.asked = await self._datagrams.ask_host(entry.address, alone)
                 sent = sent or bool(entry.asked)
@@ -135,13 +138,22 @@ class Multicast(Way):
             if scene.halted(entry) is None and entry.stopped is None:
                 known = {seen.channel for seen in entry.observations} | {q.channel for q in entry.asked}
                 when = {Alone.LAST} if _reached(entry, scene) else {Alone.LAST, Alone.AWAY}
-                wanted = questions(self._speakers, scene.hints(entry))
+                wanted = self._alone(scene.hints(entry))
                 alone = [q for q in wanted if q.channel not in known and q.alone in when]
                 asked = await self._datagrams.ask_host(entry.address, alone)
                 entry.asked = [*entry.asked, *asked]
                 sent = sent or bool(asked)
         if sent:
             await asyncio.sleep(ANSWERS)
+
+    def _alone(self, hints: frozenset[str]) -> tuple[Question, ...]:
+        """Everything that may be put to a single host, fresh; who asks none of these is not made to write questions."""
+        if hints not in self._askers and len(self._askers) < MAX_HINTS:
+            self._askers[hints] = tuple(
+                speaker for speaker in self._speakers
+                if any(question.alone is not Alone.NEVER for question in speaker.questions(hints))
+            )  # fmt: skip
+        return questions(self._askers.get(hints, self._speakers), hints)
 
     def _told(self, scene: Scene) -> None:
         assert self._datagrams is not None

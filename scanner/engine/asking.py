@@ -172,12 +172,14 @@ class Opinion:
         self._entry = entry
         self._knowledge = knowledge
         self._mind = Mind(knowledge)
-        self._age = -1
+        self._age = self._length = -1
         self._heard: tuple[Reading, ...] = ()
         self._hints: frozenset[str] = frozenset()
         self._certain = self._enough = False
 
     def _think(self) -> None:
+        if len(self._entry.observations) == self._length:
+            return
         age = sum(not seen.silent for seen in self._entry.observations)
         if age != self._age:
             self._heard = read_all(self._entry.recording())
@@ -185,6 +187,7 @@ class Opinion:
             self._certain = identity.level is Level.CONFIRMED
             self._enough = enough(identity)
             self._age = age
+        self._length = len(self._entry.observations)
 
     def heard(self) -> tuple[Reading, ...]:
         """Everything it has said so far."""

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -272,8 +273,14 @@ def unanswered(entry: Entry, alone: Sequence[Question], together: Sequence[Quest
     for questions, via in ((alone, Via.UNICAST), (() if entry.link is None else together, Via.MULTICAST)):
         for question in questions:
             if question.channel not in heard:
-                found.setdefault((question.channel, question.port), Observation(
-                    channel=question.channel, value="", port=question.port, request=question.request, via=via,
-                    silent=True,
-                ))  # fmt: skip
+                found.setdefault(
+                    (question.channel, question.port),
+                    _silence(question.channel, question.port, question.request, via),
+                )
     return list(found.values())
+
+
+@lru_cache(maxsize=256)
+def _silence(channel: str, port: int, request: str, via: Via) -> Observation:
+    """The same for all devices that say nothing there."""
+    return Observation(channel=channel, value="", port=port, request=request, via=via, silent=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -260,12 +260,19 @@ def _leaf(raw: Mapping[str, Any], place: _Maker, key: str) -> tuple[Test, set[st
         raise place.problem(f"{key}.{used[0]}", "is no text")
     matches = _text_test(used[0], text, place, key)
 
-    def test(index: Index) -> Hit | None:
-        for reading in _readings(index, channel):
+    def first(readings: Iterable[Reading]) -> Hit | None:
+        for reading in readings:
             caught = matches(reading.value[:MAX_TEXT])
             if caught is not None:
                 return Hit((reading,), caught)
         return None
+
+    if channel.endswith(".*"):
+        return lambda index: first(_of_family(index, channel[:-1])), {channel}
+
+    def test(index: Index) -> Hit | None:
+        readings = index.get(channel)
+        return first(readings) if readings else None
 
     return test, {channel}
 
@@ -277,11 +284,8 @@ def _compile(text: str, place: _Maker, key: str) -> re.Pattern[str]:
         raise place.problem(f"{key}.regex", f"does not compile: {error}") from error
 
 
-def _readings(index: Index, channel: str) -> Sequence[Reading]:
-    if not channel.endswith(".*"):
-        return index.get(channel, ())
-    prefix = channel[:-1]
-    return [reading for name, readings in index.items() if name.startswith(prefix) for reading in readings]
+def _of_family(index: Index, prefix: str) -> Iterator[Reading]:
+    return (reading for name, readings in index.items() if name.startswith(prefix) for reading in readings)
 
 
 def _text_test(operation: str, text: str, place: _Maker, key: str) -> Callable[[str], Mapping[str, str] | None]:
