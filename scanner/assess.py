@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
+from scanner.errors import Code, Notice, notice
 from scanner.identify import identify
 from scanner.judge import judge
 from scanner.knowledge import Knowledge
@@ -21,7 +22,9 @@ STALE_DAYS = 180
 """Rules and registry older than this are warned about."""
 RECORDER_KINDS = frozenset({"nvr", "dvr", "recorder"})
 
-CLOCK_WENT_BACK = "the clock of this machine went back during the scan: its times are not to be relied on"
+CLOCK_WENT_BACK = notice(
+    Code.CLOCK, "the clock of this machine went back during the scan: its times are not to be relied on"
+)
 
 BLIND_SPOTS: tuple[str, ...] = (
     "cameras behind a recorder's own PoE ports",
@@ -136,7 +139,7 @@ class Tally:
 
     def coverage(
         self, *, addresses: int | None = None, quiet: Sequence[str] = (), unreached: Sequence[str] = (),
-        excluded: int = 0, methods: Sequence[Method] = (), warnings: Sequence[str] = (),
+        excluded: int = 0, methods: Sequence[Method] = (), warnings: Sequence[Notice] = (),
     ) -> Coverage:  # fmt: skip
         """The coverage block: what was asked, who answered, who could be named, and what nobody sees."""
         spots = list(BLIND_SPOTS)
@@ -160,7 +163,7 @@ class Tally:
 
 def coverage(
     devices: Sequence[Device], *, addresses: int | None = None, silent: Sequence[str] = (), excluded: int = 0,
-    methods: Sequence[Method] = (), warnings: Sequence[str] = (),
+    methods: Sequence[Method] = (), warnings: Sequence[Notice] = (),
 ) -> Coverage:  # fmt: skip
     """The coverage block of devices that are all at hand."""
     tally, mute = Tally(), set(silent)
@@ -174,17 +177,18 @@ def shown(device: Device) -> str:
     return device.recording.ip or device.recording.mac or device.recording.id
 
 
-def age_warnings(knowledge: Knowledge, today: datetime.date) -> tuple[str, ...]:
+def age_warnings(knowledge: Knowledge, today: datetime.date) -> tuple[Notice, ...]:
     """Warnings about rules or a registry older than `STALE_DAYS` days."""
     found = []
     for what, text in (("rules", knowledge.version.rules_as_of), ("registry", knowledge.version.registry_as_of)):
         try:
             days = (today - datetime.date.fromisoformat(text)).days
         except ValueError:
-            found.append(f"the age of the {what} is not known")
+            found.append(notice(Code.STALE, f"the age of the {what} is not known"))
             continue
         if days > STALE_DAYS:
-            found.append(f"the {what} are as of {text}, {days} days old: update before you rely on them")
+            words = f"the {what} are as of {text}, {days} days old: update before you rely on them"
+            found.append(notice(Code.STALE, words))
     return tuple(found)
 
 
@@ -193,7 +197,7 @@ def report(scan: Scan, devices: Sequence[Device], cover: Coverage, knowledge: Kn
     today = datetime.datetime.now(tz=datetime.UTC).date()
     law = Law(scan.profiles, datetime.date.fromisoformat(scan.law_as_of) if scan.law_as_of else today)
     if scan.finished and scan.finished < scan.started:
-        cover = replace(cover, warnings=(*cover.warnings, CLOCK_WENT_BACK))
+        cover = cover.warned(CLOCK_WENT_BACK)
     return Report(
         scan=scan,
         devices=tuple(devices),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from scanner.errors import InputProblem
+from scanner.errors import Code, InputProblem, Notice, notice
 from scanner.model import Device, Report
 from scanner.values import file_name, normal_mac, one_line
 
@@ -100,15 +100,17 @@ def join(report: Report, assets: Assets) -> Report:
             mine = ((n, v) for n, v in zip(assets.columns, values, strict=True) if v)
             device = replace(device, columns=tuple((dict(device.columns) | dict(mine)).items()))
         devices.append(device)
-    warnings = [*report.coverage.warnings]
+    warnings: list[Notice] = []
     missing = [label for line, label in assets.labels.items() if line not in met]
     if missing:
         shown = ", ".join(missing[:8]) + (", …" if len(missing) > 8 else "")
-        warnings.append(f"{assets.name}: {len(missing)} of its {len(assets.labels)} devices were not met: {shown}")
+        words = f"{assets.name}: {len(missing)} of its {len(assets.labels)} devices were not met: {shown}"
+        warnings.append(notice(Code.ASSETS, words))
     if assets.problems:
         count = len(assets.problems)
-        warnings.append(f"{assets.name}: {count} remark(s) while reading it, the first: {assets.problems[0]}")
-    return replace(report, devices=tuple(devices), coverage=replace(report.coverage, warnings=tuple(warnings)))
+        words = f"{assets.name}: {count} remark(s) while reading it, the first: {assets.problems[0]}"
+        warnings.append(notice(Code.ASSETS, words))
+    return replace(report, devices=tuple(devices), coverage=report.coverage.warned(*warnings))
 
 
 def _places(device: Device) -> list[str]:

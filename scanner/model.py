@@ -1,4 +1,4 @@
-"""The types that every room of the house shares: frozen, without I/O, importing nothing of ours.
+"""The types that every room of the house shares: frozen, without I/O, importing nothing of ours but a warning's type.
 
 A scan, a recording file, a capture and an import all end as `Recording`; from there on they are the same
 thing: readers turn observations into readings, `identify` turns readings into an `Identity`, `judge` turns an
@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import Literal
 
 import msgspec
+
+from scanner.errors import Notice
 
 
 class Transport(StrEnum):
@@ -300,7 +302,12 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     excluded: int = 0
     methods: tuple[Method, ...] = ()
     blind_spots: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
+    """Each ends with its code (docs/errors.md)."""
+
+    def warned(self, *more: Notice) -> Coverage:
+        """The same with more warnings."""
+        return msgspec.structs.replace(self, warnings=(*self.warnings, *more))
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
@@ -316,8 +323,8 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     profiles: tuple[str, ...] = ()
     law_as_of: str | None = None
     interrupted: bool = False
-    failures: tuple[str, ...] = ()
-    """Why the scan could not be completed; empty where it was."""
+    failures: tuple[Notice, ...] = ()
+    """Why the scan could not be completed, each with its code; empty where it was."""
     operator: str | None = None
     """Who ran it: as they said, or the name of their account."""
     tool: str = "lanveto"

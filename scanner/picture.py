@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from scanner.channels import find
 from scanner.discover.book import MAX_OBSERVATIONS, masked, name, united
-from scanner.errors import InputProblem
+from scanner.errors import Code, InputProblem, Notice, notice
 from scanner.imports.base import Heard
 from scanner.model import Observation, Place, Recording, Via
 from scanner.values import IPV4
@@ -160,9 +160,9 @@ class Picture:
             )
         self._on_device(count + 1)
 
-    def recordings(self) -> tuple[list[Recording], list[str]]:
+    def recordings(self) -> tuple[list[Recording], list[Notice]]:
         """One recording for each device, in the order first heard of, and the contradictions as sentences."""
-        warnings: list[str] = []
+        warnings: list[Notice] = []
         made: list[Recording] = []
         gone: set[int] = set()
         for entry in (*self._entries.values(), *self._named.values()):
@@ -177,19 +177,21 @@ class Picture:
         warnings += _answering(found, strangers)
         return found, warnings
 
-    def _claimed(self) -> list[str]:
+    def _claimed(self) -> list[Notice]:
         """Addresses that several MACs claim, with who says so and when."""
         several = ((a, same) for a, same in self._by_address.items() if len(same) > 1)
         found = [(a, same) for a, same in several if len({e.mac for e in same}) > 1]
-        sentences = []
+        sentences: list[Notice] = []
         for address, same in found[:MAX_WARNED]:
             claims = "; ".join(f"{e.mac} ({_sources(e)})" for e in same[:4] if e.mac is not None)
-            sentences.append(
+            sentences.append(notice(
+                Code.SHARED_ADDRESS,
                 f"{address} is claimed by {len(same)} MAC addresses: {claims}. Two devices share it, it was given to "
-                "another one meanwhile, or somebody forges it; each is shown by itself"
-            )
+                "another one meanwhile, or somebody forges it; each is shown by itself",
+            ))
         if len(found) > MAX_WARNED:
-            sentences.append(f"{len(found) - MAX_WARNED} more addresses are claimed by several MAC addresses")
+            words = f"{len(found) - MAX_WARNED} more addresses are claimed by several MAC addresses"
+            sentences.append(notice(Code.SHARED_ADDRESS, words))
         return sentences
 
 
@@ -348,7 +350,7 @@ def _sightings(entry: _Entry) -> list[Observation]:
     ]
 
 
-def _answering(recordings: Sequence[Recording], strangers: Sequence[str]) -> list[str]:
+def _answering(recordings: Sequence[Recording], strangers: Sequence[str]) -> list[Notice]:
     """MACs that stand for several addresses and are not known to be one device."""
     wanted = set(strangers)
     shared: dict[str, list[str]] = {}
@@ -356,11 +358,14 @@ def _answering(recordings: Sequence[Recording], strangers: Sequence[str]) -> lis
         if recording.mac in wanted:
             shared.setdefault(recording.mac or "", []).append(recording.ip or recording.id)
     sentences = [
-        f"{mac} stands for {len(places)} addresses ({', '.join(places[:4])}{', …' if len(places) > 4 else ''}): "
-        f"a router, "
-        "proxy ARP, a lease that moved, or one device with several addresses; each is shown by itself"
+        notice(
+            Code.SHARED_MAC,
+            f"{mac} stands for {len(places)} addresses ({', '.join(places[:4])}{', …' if len(places) > 4 else ''}): "
+            "a router, proxy ARP, a lease that moved, or one device with several addresses; each is shown by itself",
+        )
         for mac, places in list(shared.items())[:MAX_WARNED]
     ]
     if len(shared) > MAX_WARNED:
-        sentences.append(f"{len(shared) - MAX_WARNED} more MAC addresses stand for several addresses")
+        words = f"{len(shared) - MAX_WARNED} more MAC addresses stand for several addresses"
+        sentences.append(notice(Code.SHARED_MAC, words))
     return sentences

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from scanner.errors import Code, Notice, notice
 from scanner.model import (
     Action,
     Coverage,
@@ -183,7 +184,7 @@ def make_report(make_device: Callable[..., Device]) -> Callable[..., Report]:
                 profiles=("us-federal-contractor",),
                 law_as_of="2026-11-24",
                 interrupted=interrupted,
-                failures=failures,
+                failures=tuple(map(Notice, failures)),
                 version="0.1.0",
             ),
             devices=shown,
@@ -195,7 +196,7 @@ def make_report(make_device: Callable[..., Device]) -> Callable[..., Report]:
                 silent=("192.0.2.8",),
                 methods=(Method(name="arp", ran=True, hosts=3), Method(name="syn", ran=False, note="needs root")),
                 blind_spots=("cameras on a recorder's own ports",),
-                warnings=("the registry is 200 days old",),
+                warnings=(notice(Code.STALE, "the registry is 200 days old"),),
             ),
             rules_version=RulesVersion(
                 rules_as_of="2026-11-22", rules_sha256="0" * 64, registry_as_of="2026-11-20", registry_sha256="1" * 64

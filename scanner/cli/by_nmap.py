@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scanner.cli import options, sources
+from scanner.errors import Code, notice
 
 SCRIPTS = ("banner", "http-auth", "http-favicon", "http-server-header", "http-title", "rtsp-methods", "ssl-cert")
 """One unauthenticated read each; all are in nmap's category `safe` but the two that only send OPTIONS and GET."""
@@ -83,11 +84,11 @@ def run(given: Mapping[str, Any], targets: tuple[str, ...]) -> int:
             error = ""
         if process.returncode and not told.interrupted:
             reason = " ".join(error.split())[-300:] or f"exit code {process.returncode}"
-            told.failures.append(f"nmap did not complete the scan: {reason}")
+            told.failures.append(notice(Code.NMAP, f"nmap did not complete the scan: {reason}"))
         try:
             source = opened(result)
         except InputProblem as problem:
-            told.failures.append(f"nmap left no result: {problem}")
+            told.failures.append(notice(Code.NMAP, f"nmap left no result: {problem}"))
         else:
             source.name = "nmap"
             problems = len(told.problems)
@@ -96,5 +97,5 @@ def run(given: Mapping[str, Any], targets: tuple[str, ...]) -> int:
             told.failures += told.problems[problems:]
             del told.problems[problems:]
         if given["mqtt"]:
-            options.complain("--mqtt is not published to with --engine nmap")
+            options.complain(notice(Code.IGNORED, "--mqtt is not published to with --engine nmap"))
         return work.finish(picture, told, asked=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from scanner.cli import settings
-from scanner.errors import UsageProblem
+from scanner.cli import options, settings
+from scanner.errors import Code, UsageProblem, notice
 
 
 @click.group("config")
@@ -35,7 +35,7 @@ def check(context: click.Context, file: Path | None) -> int:
         raise UsageProblem(f"config check: there is no configuration; it would be one of {_places()}")
     problems = settings.check(found, _commands(context))
     for problem in problems:
-        click.echo(f"lanveto: {problem}", err=True)
+        options.complain(notice(Code.USAGE, problem))
     if problems:
         return 1
     click.echo(f"{found.path}: nothing is wrong with it.")

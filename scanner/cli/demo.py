@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scanner.cli import options
+from scanner.errors import Code, notice
 
 if TYPE_CHECKING:
     from scanner.model import Recording
@@ -47,7 +48,8 @@ def command(profiles: tuple[str, ...], format_: str, loopback: bool) -> int:
     finally:
         simulation.close()
     for violation in violations:
-        click.echo(f"lanveto: {violation.device} heard what it should not: {violation.reason}", err=True)
+        said = f"{violation.device} heard what it should not: {violation.reason}. Please report it"
+        options.complain(notice(Code.INTERNAL, said))
     return code or (1 if violations else 0)
 
 
@@ -72,7 +74,8 @@ def start(recordings: Sequence[Recording], *, loopback: bool = False) -> Simulat
         try:
             return lab.Lab(recordings, network=NETWORK).__enter__()
         except UsageProblem as problem:
-            click.echo(f"lanveto: {problem}; the fleet answers on loopback addresses, without MACs", err=True)
+            words = f"{problem}; the fleet answers on loopback addresses, without MACs"
+            options.complain(notice(problem.code, words))
     return lab.Loopback(recordings, network=LOOPBACK, kind="high").__enter__()
 
 

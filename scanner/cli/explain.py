@@ -49,7 +49,7 @@ def command(
       lanveto explain dah-0042 --from cases.yaml --waivers waivers.yaml --join assets.csv
     """
     from scanner import assess, knowledge, recordings, state
-    from scanner.errors import UsageProblem
+    from scanner.errors import Code, UsageProblem, notice
     from scanner.model import Scan
 
     day = options.day(as_of)
@@ -59,7 +59,7 @@ def command(
             loaded = recordings.load(file)
             pool += loaded.recordings
             for problem in loaded.problems:
-                options.complain(str(problem))
+                options.complain(notice(Code.INPUT, str(problem)))
     else:
         pool += state.load_last()
     hits = find(pool, key)

@@ -11,6 +11,7 @@ import click
 
 import scanner
 from scanner.cli import keeping, options
+from scanner.errors import Code, Notice, notice, notice_of
 
 
 @click.command("identify")
@@ -62,15 +63,15 @@ def command(
     known = knowledge.load(overlays)
     annotations = options.annotating(given, known)
     recordings: list[Recording] = []
-    problems: list[str] = []
+    problems: list[Notice] = []
     for file in files:
         try:
             loaded = load(file)
         except InputProblem as problem:
-            problems.append(str(problem))
+            problems.append(notice_of(problem))
             continue
         recordings += loaded.recordings
-        problems += [str(problem) for problem in loaded.problems]
+        problems += [notice(Code.INPUT, str(problem)) for problem in loaded.problems]
     devices = assess.assess(recordings, known, profiles=profiles, as_of=day)
     scan = Scan(
         id=str(uuid.uuid4()),

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from scanner.cli import options, sources
+from scanner.errors import Code, notice, notice_of
 
 
 @click.command("import")
@@ -64,11 +65,11 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
         try:
             source = opened(file, mapping=mapping, tick=tick)
             if not source.head.data:
-                told.problems.append(f"{source.name}: is empty")
+                told.problems.append(notice(Code.INPUT, f"{source.name}: is empty"))
                 continue
             importer = named or imports.recognise(source.head, source.name)
         except InputProblem as problem:
-            told.problems.append(str(problem))
+            told.problems.append(notice_of(problem))
             continue
         sources.take(picture, source, importer.read, told, label=importer.name)
         source.stream.close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from scanner.cli import options
+from scanner.errors import Code, notice
 
 if TYPE_CHECKING:
     from scanner.knowledge import Knowledge
@@ -74,13 +75,14 @@ def ready(where: str | None) -> None:
     """
     if where is None:
         return
-    from scanner.errors import StoreProblem
+    from scanner.errors import StoreProblem, notice
     from scanner.store import open_store
 
     try:
         open_store(where).close()
     except StoreProblem as problem:
-        options.complain(f"{problem}. The scan goes on; its report will be written all the same")
+        words = f"{problem}. The scan goes on; its report will be written all the same"
+        options.complain(notice(problem.code, words))
 
 
 def store(result: Report, where: str | None, known: Knowledge, *, asked: bool = True) -> bool:
@@ -93,7 +95,7 @@ def store(result: Report, where: str | None, known: Knowledge, *, asked: bool = 
     import datetime
 
     from scanner import assess
-    from scanner.errors import StoreProblem
+    from scanner.errors import StoreProblem, notice
     from scanner.publish import documents
     from scanner.store import open_store, outbox, writing
 
@@ -109,13 +111,14 @@ def store(result: Report, where: str | None, known: Knowledge, *, asked: bool = 
                 describe=documents.describe, asked=asked,
             )  # fmt: skip
             if saved.dropped:
-                options.complain(
+                options.complain(notice(
+                    Code.OUTBOX,
                     f"the outbox of {history.shown} is full: the oldest {saved.dropped} events were dropped; see to it "
-                    "that its sinks can be reached, or take them out of the configuration"
-                )
+                    "that its sinks can be reached, or take them out of the configuration",
+                ))
             return os.environ.get(LATER) == "later" or _deliver(history, sinks)
     except StoreProblem as problem:
-        options.complain(f"this scan is not in the history: {problem}")
+        options.complain(notice(problem.code, f"this scan is not in the history: {problem}"))
         return False
 
 
@@ -143,7 +146,8 @@ def _deliver(history: Store, sinks: list[Configured]) -> bool:
         try:
             asyncio.run(Delivery(history, sink, _Complaints()).drain())
         except (Unavailable, Doubtful) as problem:
-            options.complain(f"publish.{sink.name}: {sink.sink}: {problem}; its messages wait in {history.shown}")
+            words = f"publish.{sink.name}: {sink.sink}: {problem}; its messages wait in {history.shown}"
+            options.complain(notice(Code.SINK, words))
             done = False
     return done
 
@@ -153,14 +157,14 @@ class _Complaints:
 
     def broken(self, what: str, text: str) -> None:
         del what
-        options.complain(text)
+        options.complain(notice(Code.SINK, text))
 
     def mended(self, what: str) -> None:
         del what
 
     def say(self, text: str, **more: object) -> None:
         del more
-        options.complain(text)
+        options.complain(notice(Code.SINK, text))
 
 
 def scan_line(entry: Entry) -> str:

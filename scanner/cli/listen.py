@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scanner.cli import sources
+from scanner.errors import Code, notice
 
 if TYPE_CHECKING:
     from scanner.net.ear import Ear
@@ -87,7 +88,7 @@ def command(interfaces: tuple[str, ...], duration: str | None, **given: Any) -> 
                             for found in dissector.frame(frame.data, frame.seconds, vlan=frame.vlan):
                                 picture.enter(found, one.link.name)
                     except LinkGone as gone:
-                        told.failures.append(f"{gone}; what was heard by then is reported")
+                        told.failures.append(notice(Code.LINK, f"{gone}; what was heard by then is reported"))
                         ears.remove(one)
                 line.update("listening", int(time.monotonic() - began), int(seconds) if seconds else None, len(picture))
                 time.sleep(PATIENCE)
@@ -96,15 +97,15 @@ def command(interfaces: tuple[str, ...], duration: str | None, **given: Any) -> 
         for one in ears:
             dropped = one.drops()
             if dropped:
-                told.warnings.append(
-                    f"{one.link.name}: {dropped} frames were lost for lack of room: some may be missing"
-                )
+                words = f"{one.link.name}: {dropped} frames were lost for lack of room: some may be missing"
+                told.warnings.append(notice(Code.LOST, words))
     spent = round(time.monotonic() - began)
     for name, count in heard.items():
         note = f"{count} frames of interest in {spent} s; nothing was sent"
         told.methods.append(Method(name=f"listen on {name}", ran=True, hosts=len(picture), note=note))
     if not len(picture):
-        told.warnings.append("nothing was heard: that says nothing about devices that did not speak meanwhile")
+        words = "nothing was heard: that says nothing about devices that did not speak meanwhile"
+        told.warnings.append(notice(Code.NOTHING, words))
     return work.finish(picture, told)
 
 

@@ -163,17 +163,17 @@ def run(argv: Sequence[str] | None = None) -> int:
         return EXIT_OK
     except MemoryError:
         text = "lanveto: out of memory; split the input into smaller files"
-        return _say(errors.coded(text, errors.INTERNAL), EXIT_INTERNAL)
+        return _say(errors.coded(text, errors.Code.INTERNAL), EXIT_INTERNAL)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        return _say(errors.coded(f"lanveto: {error.strerror or error}{where}", errors.SYSTEM), EXIT_USAGE)
+        return _say(errors.coded(f"lanveto: {error.strerror or error}{where}", errors.Code.SYSTEM), EXIT_USAGE)
     except Exception as error:
         if os.environ.get("LANVETO_DEBUG"):
             raise
         place = _place(error)
         return _say(
             f"lanveto: internal error: {type(error).__name__}: {error} ({place}). Please report it; "
-            f"LANVETO_DEBUG=1 shows more. [{errors.INTERNAL}]",
+            f"LANVETO_DEBUG=1 shows more. [{errors.Code.INTERNAL}]",
             EXIT_INTERNAL,
         )
 

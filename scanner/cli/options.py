@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from scanner.errors import UsageProblem
+from scanner.errors import Code, Notice, UsageProblem, brief, notice, notice_of
 from scanner.model import Action, Report
-from scanner.values import one_line
 
 if TYPE_CHECKING:
     from scanner.assets import Assets
@@ -151,7 +150,7 @@ def bundled(result: Report, known: Knowledge, given: Mapping[str, Any]) -> bool:
     try:
         emit(evidence.pack(result, known, waived=given["waivers"], joined=given["assets"]), path, "--bundle")
     except LanvetoError as problem:
-        complain(str(problem))
+        complain(notice_of(problem))
         return False
     return True
 
@@ -191,7 +190,7 @@ def annotating(given: Mapping[str, Any], known: Knowledge) -> Annotations:
 
         tables = [assets.load(path) for path in given["assets"]]
         for problem in (problem for table in tables for problem in table.problems):
-            complain(problem)
+            complain(notice(Code.ASSETS, problem))
     return Annotations(read, tuple(tables), given.get("operator"))
 
 
@@ -329,7 +328,7 @@ def _print(content: str | bytes | Iterable[str]) -> None:
         raise UsageProblem(f"standard output: cannot be written: {error.strerror or error}") from error
 
 
-def complain(text: str) -> None:
+def complain(said: Notice) -> None:
     """One message on standard error, safe to print: it may quote what a hostile file or device says."""
     with contextlib.suppress(OSError):
-        click.echo("lanveto: " + one_line(text, 2000), err=True)
+        click.echo("lanveto: " + brief(said, 2000), err=True)

@@ -39,6 +39,7 @@ def command(
     from msgspec.structs import replace
 
     from scanner import assess, knowledge
+    from scanner.errors import Code, code_of, notice
     from scanner.store import reading
 
     renderer = options.renderer(format_, output)
@@ -58,10 +59,10 @@ def command(
     ]
     old = then.coverage
     aged = assess.age_warnings(known, options.day(None))
+    again_on = f"judged again on {options.day(None)} from what was heard in {keeping.scan_line(entry)}"
     counted = assess.coverage(
         devices, addresses=old.addresses, silent=old.silent, excluded=old.excluded, methods=old.methods,
-        warnings=[f"judged again on {options.day(None)} from what was heard in {keeping.scan_line(entry)}",
-                  *(w for w in old.warnings if "update before you rely" not in w), *aged],
+        warnings=[notice(Code.REJUDGED, again_on), *(w for w in old.warnings if code_of(w) is not Code.STALE), *aged],
     )  # fmt: skip
     head = replace(then.scan, profiles=profiles, law_as_of=day.isoformat())
     result = annotations.added(assess.report(head, devices, counted, known))

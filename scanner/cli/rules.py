@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from scanner.cli import options
+from scanner.errors import Code, notice
 
 
 @click.group("rules")
@@ -86,7 +87,7 @@ def eval_(files: tuple[Path, ...], overlays: tuple[Path, ...], heard_by: str | N
         pool += loaded.recordings
         for problem in loaded.problems:
             problems += 1
-            click.echo(f"lanveto: {problem}", err=True)
+            options.complain(notice(Code.INPUT, str(problem)))
     result = evaluate.evaluate(pool, knowledge.load(overlays), heard_by=heard_by, leave_out=leave_out)
     click.echo(result.render())
     return 2 if problems else 0

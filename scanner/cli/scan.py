@@ -89,6 +89,7 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
     from scanner import engine, knowledge
     from scanner.cli.progress import Line
     from scanner.cli.streaming import Results
+    from scanner.errors import Code, notice
 
     renderer = options.renderer(given["format_"], given["output"])
     wanted = options.actions(given["fail_on"], given["profiles"])
@@ -123,7 +124,7 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
     if results.streamed is None:
         written = _write(renderer.render(result), given["output"])
     for failure in result.scan.failures:
-        options.complain(f"not completed: {failure}")
+        options.complain(notice(Code.SCAN, f"not completed: {failure}"))
     kept = keeping.store(result, given["store"], known) & options.bundled(result, known, given)
     published = _publish(result, broker)
     return _code(result, done=written and kept and published, found=results.found)
@@ -131,15 +132,15 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
 
 def _write(text: str | bytes, path: Path | None) -> bool:
     """Whether the report stands where it was wanted; elsewhere it goes to standard output, so that no scan is lost."""
-    from scanner.errors import UsageProblem
+    from scanner.errors import Code, UsageProblem, notice
 
     try:
         options.emit(text, path)
     except UsageProblem as problem:
         if path is None:
-            options.complain(f"{problem}; `lanveto explain` still knows this scan")
+            options.complain(notice(Code.WRITE, f"{problem}; `lanveto explain` still knows this scan"))
             return False
-        options.complain(f"{problem}; the report goes to standard output instead")
+        options.complain(notice(Code.WRITE, f"{problem}; the report goes to standard output instead"))
         _write(text, None)
         return False
     return True
@@ -293,13 +294,13 @@ def _publish(result: Report, broker: Broker | None) -> bool:
         return True
     import asyncio
 
-    from scanner.errors import ScanIncomplete
+    from scanner.errors import ScanIncomplete, notice_of
     from scanner.publish import mqtt
 
     try:
         asyncio.run(mqtt.publish(result, broker))
     except ScanIncomplete as problem:
-        options.complain(str(problem))
+        options.complain(notice_of(problem))
         return False
     return True
 

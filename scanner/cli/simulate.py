@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scanner.cli import options
+from scanner.errors import Code, notice
 
 if TYPE_CHECKING:
     from scanner.model import Recording
@@ -62,7 +63,7 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
     finally:
         simulation.close()
     for problem in problems:
-        options.complain(problem)
+        options.complain(notice(Code.INPUT, problem))
     return 1 if violations else 2 if problems else 0
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scanner.cli import sources
+from scanner.errors import Code, notice
 
 if TYPE_CHECKING:
     from scanner.cli.progress import Line
@@ -73,7 +74,7 @@ def command(hosts: tuple[str, ...], **given: Any) -> int:
         try:
             rows = asyncio.run(_read(host, shown, given, walk, lines, line))
         except ScanIncomplete as problem:
-            told.failures.append(f"{problem}")
+            told.failures.append(notice(Code.SNMP, str(problem)))
             rows = len(lines)
         except KeyboardInterrupt:
             told.interrupted = True
@@ -85,7 +86,7 @@ def command(hosts: tuple[str, ...], **given: Any) -> int:
         if given["walks"] is not None and lines:
             problem_text = _keep(given["walks"], host, lines)
             if problem_text:
-                told.failures.append(problem_text)
+                told.failures.append(notice(Code.SNMP, problem_text))
         if told.interrupted:
             break
     line.clear()

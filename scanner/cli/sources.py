@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import scanner
+from scanner import errors
 from scanner.cli import keeping, options
+from scanner.errors import Code, Notice, notice
 
 if TYPE_CHECKING:
     from scanner.imports.base import Input
@@ -47,10 +49,10 @@ class Told:
 
     targets: list[str] = field(default_factory=list)
     methods: list[Method] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    warnings: list[Notice] = field(default_factory=list)
+    problems: list[Notice] = field(default_factory=list)
     """Sources that could not be read, or not to their end."""
-    failures: list[str] = field(default_factory=list)
+    failures: list[Notice] = field(default_factory=list)
     """What was not completed although it could have been (a network that failed)."""
     interrupted: bool = False
     silent: list[str] = field(default_factory=list)
@@ -103,7 +105,7 @@ class Work:
             recordings, contradictions = picture.recordings()
         if self.given["record"] is not None:
             kept = [redacted(r, n) for n, r in enumerate(recordings, 1)] if self.given["redact"] else recordings
-            told.failures += write_recordings(self.given["record"], kept)
+            told.failures += [notice(Code.WRITE, text) for text in write_recordings(self.given["record"], kept)]
         with undisturbed():
             devices = assess.assess(recordings, self.known, profiles=self.given["profiles"], as_of=self.day)
             settled()
@@ -120,7 +122,7 @@ class Work:
         result = self.annotations.added(assess.report(scan, devices, cover, self.known))
         problem = state.save_last(recordings)
         if problem:
-            options.complain(f"this is not remembered for `lanveto explain`: {problem}")
+            options.complain(notice(Code.MEMORY, f"this is not remembered for `lanveto explain`: {problem}"))
         options.emit(pieces(self.renderer, result), self.given["output"])
         for text in (*told.problems, *told.failures):
             options.complain(text)
@@ -150,7 +152,7 @@ def take(picture: Picture, source: Input, read: Callable[[Input], Any], told: To
                 picture.enter(heard, source.name, source.at)
                 count += 1
     except InputProblem as problem:
-        told.problems.append(str(problem))
+        told.problems.append(errors.notice_of(problem))
     except KeyboardInterrupt:
         told.interrupted = True
     finally:
@@ -161,12 +163,11 @@ def take(picture: Picture, source: Input, read: Callable[[Input], Any], told: To
         note = f"{source.unknown} not understood: " + "; ".join(source.shown)
         if source.unknown > len(source.shown):
             note += "; …"
-        told.warnings.append(f"{source.name} ({label}): {note}")
+        told.warnings.append(notice(Code.IMPORT, f"{source.name} ({label}): {note}"))
         if not count:
-            told.problems.append(
-                f"{source.name}: nothing in it was understood as {label}; name another format with --from"
-            )
-    told.warnings.extend(source.notes)
+            words = f"{source.name}: nothing in it was understood as {label}; name another format with --from"
+            told.problems.append(notice(Code.INPUT, words))
+    told.warnings.extend(notice(Code.IMPORT, text) for text in source.notes)
     told.methods.append(Method(name=f"{source.name} ({label})", ran=True, hosts=len(picture) - before, note=None))
 
 

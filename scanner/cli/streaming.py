@@ -14,6 +14,7 @@ from typing import Self, TextIO
 
 from scanner import state
 from scanner.cli import options
+from scanner.errors import Code, notice
 from scanner.model import Action, Device, Report
 from scanner.report import Format, Streamed
 
@@ -68,9 +69,9 @@ class Results:
             self._write(self.streamed.end(report))
         self._close()
         if problem := (self._last or state.Last()).commit():
-            options.complain(f"this scan is not remembered for `lanveto explain`: {problem}")
+            options.complain(notice(Code.MEMORY, f"this scan is not remembered for `lanveto explain`: {problem}"))
         if self.problem:
-            options.complain(f"{self.problem}; `lanveto explain` still knows this scan")
+            options.complain(notice(Code.WRITE, f"{self.problem}; `lanveto explain` still knows this scan"))
         return self.problem is None
 
     def _begin(self, streamed: Streamed) -> None:

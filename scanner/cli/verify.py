@@ -23,16 +23,19 @@ def command(file: Path) -> int:
       lanveto verify evidence.zip
     """
     from scanner import evidence
+    from scanner.errors import Code, notice
     from scanner.values import one_line
 
     found = evidence.verify(file)
     for text in found.damaged or found.differences:
         click.echo(one_line(text, 500))
     if found.damaged:
-        options.complain(f"{len(found.damaged)} of {found.files} files are not as they were packed: do not rely on it")
+        words = f"{len(found.damaged)} of {found.files} files are not as they were packed: do not rely on it"
+        options.complain(notice(Code.BUNDLE, words))
         return 1
     if found.differences:
-        options.complain("the bundle is whole, and judging again gives another answer (another version of lanveto?)")
+        words = "the bundle is whole, and judging again gives another answer (another version of lanveto?)"
+        options.complain(notice(Code.BUNDLE, words))
         return 1
     about = found.about
     click.echo(

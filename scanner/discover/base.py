@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from scanner.config import Plan
     from scanner.discover.book import Book, Entry
+    from scanner.errors import Code
     from scanner.net.datagrams import Heard
     from scanner.net.interfaces import Link, Reach, Topology
     from scanner.net.ledger import Ledger
@@ -132,8 +133,8 @@ class Scene:
     """Enters what somebody said without a connection."""
     tick: Callable[[int, int], None]
     """Tells the progress of a search: done, of how many."""
-    warn: Callable[[str], None]
-    fail: Callable[[str], None]
+    warn: Callable[[Code, str], None]
+    fail: Callable[[Code, str], None]
     """Enters a reason why the scan is not complete."""
     halted: Callable[[Entry], str | None]
     """Why a host must not be spoken to any more, or None."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from scanner.config import Plan
 from scanner.discover.base import Expected, Ground, Scene, Unable, Way
 from scanner.discover.book import Entry
+from scanner.errors import Code
 from scanner.model import Transport
 from scanner.net.datagrams import Datagrams, Heard
 from scanner.net.interfaces import Link, Reach
@@ -158,13 +159,14 @@ class Multicast(Way):
     def _told(self, scene: Scene) -> None:
         assert self._datagrams is not None
         for problem in self._datagrams.problems:
-            scene.warn(problem)
+            scene.warn(Code.UNASKED, problem)
         if self._datagrams.missing is not None:
             scene.unable(FRAMES, self._datagrams.missing)
         if self._datagrams.lost:
             scene.warn(
+                Code.LOST,
                 f"{self._datagrams.lost} answers to discovery questions were lost for lack of room: devices may have "
-                "been missed; scan more slowly, or in parts"
+                "been missed; scan more slowly, or in parts",
             )
 
 

@@ -16,6 +16,7 @@ from scanner.config import Plan
 from scanner.discover import arp
 from scanner.discover.base import Expected, Ground, Scene, Way
 from scanner.discover.book import Sighting
+from scanner.errors import Code
 from scanner.net import neighbour_table
 from scanner.net.interfaces import Link, Reach
 from scanner.net.ledger import Ledger
@@ -179,8 +180,9 @@ class Neighbours(Way):
         if poked.unasked:
             scene.unreached.extend(poked.unasked)
             scene.fail(
+                Code.TABLE,
                 f"{len(poked.unasked)} addresses on {ground.link.name} were not looked for: the kernel's neighbour "
-                "table was full; root would have asked them"
+                "table was full; root would have asked them",
             )
         if not poked.overflows:
             return None

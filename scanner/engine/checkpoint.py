@@ -22,7 +22,7 @@ from scanner import state
 from scanner.config import Plan
 from scanner.discover.base import Ground
 from scanner.engine.harvest import Finished
-from scanner.errors import UsageProblem
+from scanner.errors import Notice, UsageProblem
 from scanner.model import Method
 
 FORMAT = 1
@@ -79,7 +79,7 @@ class Portion(msgspec.Struct, frozen=True, kw_only=True, tag="portion"):
 
     number: int
     methods: tuple[Method, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
 
 class End(msgspec.Struct, frozen=True, tag="end"):

@@ -20,6 +20,7 @@ from scanner.discover import assumed
 from scanner.discover.book import Book, Entry, united
 from scanner.engine.asking import Minds, Opinion
 from scanner.engine.files import prepare, redacted, write_recordings
+from scanner.errors import Code
 from scanner.knowledge import Knowledge
 from scanner.model import Device, Identity, Observation, Recording, Via
 from scanner.net.ledger import Ledger
@@ -88,7 +89,7 @@ class Harvest:
         """MACs that stand for several addresses, for a reason that is not known."""
         self.everywhere: list[str] = []
         """Addresses where something accepts every connection and says nothing: no devices."""
-        self.failures: list[str] = []
+        self.failures: list[tuple[Code, str]] = []
 
     def prepare(self) -> None:
         """Read the rules and build what they are looked up in, while hosts are looked for: it takes some 200 ms."""
@@ -227,8 +228,8 @@ class Harvest:
             identity = opinion.final(recording) if opinion is not None else None
             device = assess.device(recording, self._knowledge, self._law, self._judged, identity)
         except Exception as error:  # noqa: BLE001 - one device must not take the others' report away
-            self._fail(f"internal error while assessing {recording.ip}: {type(error).__name__}: {error}. "
-                       "Please report it")  # fmt: skip
+            words = f"internal error while assessing {recording.ip}: {type(error).__name__}: {error}. Please report it"
+            self._fail(Code.INTERNAL, words)
             device = Device(key=assess.key(recording), recording=recording, identity=Identity())
         device = msgspec.structs.replace(device, packets=one.packets, bytes_sent=one.bytes_sent)
         return assess.apart(device) if one.apart else device
@@ -243,14 +244,14 @@ class Harvest:
                 kept = [redacted(r, n) if self._plan.redact else r for n, r in numbered]
                 self._recorded += len(kept)
                 for problem in write_recordings(self._plan.record, kept):
-                    self._fail(problem)
+                    self._fail(Code.WRITE, problem)
             if self._tell is not None:
                 for _, device in told:
                     self._tell(device)
 
-    def _fail(self, text: str) -> None:
-        if text not in self.failures:
-            self.failures.append(text)
+    def _fail(self, code: Code, text: str) -> None:
+        if (code, text) not in self.failures:
+            self.failures.append((code, text))
 
 
 def _nobody(entry: Entry) -> bool:

@@ -13,6 +13,7 @@ from scanner.engine.checkpoint import Past, Record
 from scanner.engine.harvest import Tell
 from scanner.engine.stages import Progress, Stages
 from scanner.engine.telling import report
+from scanner.errors import Code
 from scanner.knowledge import Knowledge
 from scanner.model import Report
 
@@ -95,7 +96,8 @@ async def scan(
     if work.done() and not work.cancelled() and (error := work.exception()) is not None:
         if os.environ.get("LANVETO_DEBUG"):
             raise error
-        stages.fail(f"internal error: {_innermost(error)}; what was found by then is reported. Please report it")
+        words = f"internal error: {_innermost(error)}; what was found by then is reported. Please report it"
+        stages.fail(Code.INTERNAL, words)
     whole = work.done() and not work.cancelled() and work.exception() is None
     return report(stages, interrupted=interrupted, complete=whole and not interrupted)
 

@@ -26,6 +26,7 @@ from scanner.engine import ways
 from scanner.engine.asking import Asker, Minds
 from scanner.engine.checkpoint import FORMAT, Beginning, Past, Portion, Record, Silent, plan_fields, terrain
 from scanner.engine.harvest import SEVERAL, Harvest, Tell
+from scanner.errors import Code, Notice, notice
 from scanner.knowledge import Knowledge
 from scanner.model import Method
 from scanner.net import interfaces
@@ -104,8 +105,8 @@ class Stages:
         self.book = Book(self.targets.excludes, excluding=bool(self.targets.exclude_words))
         self.minds = Minds(knowledge)
         self.methods: dict[str, Method] = {}
-        self.failures: list[str] = []
-        self.warnings: list[str] = []
+        self.failures: list[Notice] = []
+        self.warnings: list[Notice] = []
         self._progress = progress
         self._protocols = tuple(protocols().values())
         self._gone: set[str] = set()
@@ -174,7 +175,7 @@ class Stages:
         if self._record is not None:
             self._record.end(complete=complete and not self._gone)
             if self._record.problem:
-                self.warn(self._record.problem)
+                self.warn(Code.CHECKPOINT, self._record.problem)
 
     # -- the scan's own record -------------------------------------------------------------------------------
 
@@ -194,10 +195,11 @@ class Stages:
         past = self._past
         if past is None:
             return
-        self.warn(f"this scan continues one that began at {past.first.started} and was interrupted; "
+        self.warn(Code.RESUMED, f"this scan continues one that began at {past.first.started} and was interrupted; "
                   f"{past.finished} devices had been asked by then")  # fmt: skip
         if past.first.rules != self.knowledge.version.rules_sha256:
-            self.warn("the rules have changed since the scan began: all devices are judged by the present ones")
+            words = "the rules have changed since the scan began: all devices are judged by the present ones"
+            self.warn(Code.RESUMED, words)
         await asyncio.shield(self._ready)
         for one in past.devices():
             self.harvest.again([one])
@@ -210,8 +212,8 @@ class Stages:
         for portion in past.portions.values():
             for method in portion.methods:
                 self.method(method.name, ran=method.ran, note=method.note)
-            for text in portion.warnings:
-                self.warn(text)
+            for said in portion.warnings:
+                _once(self.warnings, said)
 
     def _portion_done(self, number: int) -> None:
         record = self._record
@@ -265,7 +267,7 @@ class Stages:
     async def _begin(self) -> None:
         lost = sum(s.last - s.first + 1 for s in self.segments if s.reach is Reach.NOWHERE and s.link is None)
         if lost:
-            self.fail(f"this machine knows no way to {lost} of the addresses (no route)")
+            self.fail(Code.ROUTE, f"this machine knows no way to {lost} of the addresses (no route)")
         able = []
         for way in self._ways:
             try:
@@ -305,9 +307,10 @@ class Stages:
                     self._masks.add(mac)
                     masked = self.book.disown(mac, self.topology.gateways)
                     self.warn(
+                        Code.PROXY,
                         f"{mac} answers ARP for {len(masked)} of the {ground.count} addresses asked on {name}: a "
                         "router stands in for everybody there (proxy ARP). Only addresses that answered a question of "
-                        "their own are counted as devices"
+                        "their own are counted as devices",
                     )
 
     async def _guarded(self, job: Awaitable[None]) -> None:
@@ -316,7 +319,7 @@ class Stages:
         except LinkGone as gone:
             self._lost(gone.link)
         except OSError as error:
-            self.fail(f"the network of this machine failed: {error.strerror or error}")
+            self.fail(Code.NETWORK, f"the network of this machine failed: {error.strerror or error}")
 
     async def _search(self, way: Way, ground: Ground, searched: list[tuple[Way, Ground]]) -> None:
         try:
@@ -415,10 +418,11 @@ class Stages:
                     group.create_task(worker())
         finally:
             for problem in asker.problems:
-                self.warn(problem)
+                self.warn(Code.INTERNAL, problem)
             full = table.overflows() - before
             if full:
-                self.warn(f"the kernel's neighbour table was full {full} times: connections may have failed silently")
+                words = f"the kernel's neighbour table was full {full} times: connections may have failed silently"
+                self.warn(Code.NEIGHBOURS, words)
 
     def _heard(self, heard: Heard) -> None:
         address = heard.address
@@ -441,7 +445,7 @@ class Stages:
     def _recover(self) -> None:
         undone = table.recover(state.folder()) if self.plan.neighbour_writes else 0
         if undone:
-            self.warn(f"{undone} neighbour entries that an earlier scan had left behind were removed")
+            self.warn(Code.NEIGHBOURS, f"{undone} neighbour entries that an earlier scan had left behind were removed")
 
     def _load_neighbours(self, writer: table.Writer) -> None:
         hosts = [e for e in self.book.entries() if e.link is not None and (e.mac or e.through) and not e.foreign]
@@ -457,8 +461,9 @@ class Stages:
             self._crowded = False
         except OSError as error:
             self.warn(
+                Code.NEIGHBOURS,
                 f"the kernel's neighbour table could not be prepared for {len(hosts)} hosts "
-                f"({error.strerror or error}): they were asked more slowly; root would have asked them at full speed"
+                f"({error.strerror or error}): they were asked more slowly; root would have asked them at full speed",
             )
 
     # -- keeping watch ---------------------------------------------------------------------------------------
@@ -475,8 +480,9 @@ class Stages:
         if name not in self._gone:
             self._gone.add(name)
             self.fail(
+                Code.LINK,
                 f"interface {name} went away or down during the scan; what it had not told by then is missing"
-                + (INSPECTED if self._swept(name) else "")
+                + (INSPECTED if self._swept(name) else ""),
             )
 
     def _swept(self, name: str) -> bool:
@@ -505,15 +511,18 @@ class Stages:
     def _unable(self, name: str, why: str) -> None:
         self.method(name, ran=False, note=why)
 
-    def warn(self, text: str) -> None:
+    def warn(self, code: Code, text: str) -> None:
         """Enter a warning, once."""
-        if text not in self.warnings:
-            self.warnings.append(text)
+        _once(self.warnings, notice(code, text))
 
-    def fail(self, text: str) -> None:
+    def fail(self, code: Code, text: str) -> None:
         """Enter a reason why the scan is not complete, once."""
-        if text not in self.failures:
-            self.failures.append(text)
+        _once(self.failures, notice(code, text))
+
+
+def _once(notices: list[Notice], said: Notice) -> None:
+    if said not in notices:
+        notices.append(said)
 
 
 def _range(first: int, last: int) -> str:

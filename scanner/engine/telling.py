@@ -11,6 +11,7 @@ import scanner
 from scanner import assess
 from scanner.engine.harvest import SEVERAL
 from scanner.engine.stages import Stages
+from scanner.errors import Code
 from scanner.model import Device, Report, Scan
 from scanner.net.ledger import now
 
@@ -23,11 +24,11 @@ def report(stages: Stages, *, interrupted: bool, complete: bool = False) -> Repo
     """
     stages.ledger.close()
     if stages.ledger.problem:
-        stages.fail(stages.ledger.problem)
+        stages.fail(Code.WRITE, stages.ledger.problem)
     harvest = stages.harvest
     stages.close(complete=complete)
-    for problem in harvest.failures:
-        stages.fail(problem)
+    for code, problem in harvest.failures:
+        stages.fail(code, problem)
     _notices(stages)
     plan = stages.plan
     today = datetime.now(tz=UTC).date()
@@ -56,24 +57,28 @@ def _order(device: Device) -> tuple[int, int, str]:
 def _notices(stages: Stages) -> None:
     book, harvest = stages.book, stages.harvest
     for address in book.conflicts():
-        stages.warn(f"{address} is claimed by several MAC addresses: two devices share it")
+        stages.warn(Code.SHARED_ADDRESS, f"{address} is claimed by several MAC addresses: two devices share it")
     for mac in harvest.strangers | dict.fromkeys(book.crowded(SEVERAL)):
         shared = book.places(mac)
         stages.warn(
+            Code.SHARED_MAC,
             f"{mac} answers for {len(shared)} addresses ({', '.join(shared[:4])}{', …' if len(shared) > 4 else ''}): "
-            "a router, proxy ARP, or one device with several addresses; each is shown by itself"
+            "a router, proxy ARP, or one device with several addresses; each is shown by itself",
         )
     if harvest.everywhere:
         stages.warn(
+            Code.EVERY_PORT,
             f"{len(harvest.everywhere)} address(es) accept connections on every port, even one drawn at random, and "
             f"say nothing ({', '.join(harvest.everywhere[:4])}{', …' if len(harvest.everywhere) > 4 else ''}): a "
-            "firewall or tarpit answers; they are not counted as devices, and what may be behind them was not seen"
+            "firewall or tarpit answers; they are not counted as devices, and what may be behind them was not seen",
         )
     if harvest.foreign:
         stages.warn(
+            Code.FOREIGN,
             f"{len(harvest.foreign)} device(s) speak from an address that is not of their network "
-            f"({', '.join(harvest.foreign[:4])}): perhaps factory settings; they were heard and not asked"
+            f"({', '.join(harvest.foreign[:4])}): perhaps factory settings; they were heard and not asked",
         )
     left = [*harvest.quiet, *harvest.left]
     if left:
-        stages.warn(f"{len(left)} device(s) stopped answering and were left alone: {', '.join(left[:8])}")
+        words = f"{len(left)} device(s) stopped answering and were left alone: {', '.join(left[:8])}"
+        stages.warn(Code.QUIET, words)

@@ -11,6 +11,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from scanner.errors import brief
 from scanner.model import (
     ACTION_ORDER,
     ACTION_RANK,
@@ -175,7 +176,7 @@ def coverage_lines(report: Report) -> list[str]:
     ]
     if scan.interrupted:
         lines.append("INTERRUPTED: only what was known by then is shown.")
-    lines.extend(f"NOT COMPLETED: {one_line(text, 300)}" for text in scan.failures)
+    lines.extend(f"NOT COMPLETED: {brief(text, 300)}" for text in scan.failures)
     for label, entries in (
         ("Unknown", cover.unknown), ("Silent", cover.silent), ("Answered at first, then no more", cover.quiet),
         ("Not reached", cover.unreached),
@@ -187,7 +188,7 @@ def coverage_lines(report: Report) -> list[str]:
     if ran:
         lines.append("Methods: " + "; ".join(ran))
     lines.extend(f"Not run: {m.name}: {m.note or 'no reason given'}" for m in cover.methods if not m.ran)
-    lines.extend(f"Warning: {one_line(text, 300)}" for text in cover.warnings)
+    lines.extend(f"Warning: {brief(text, 300)}" for text in cover.warnings)
     if cover.blind_spots:
         lines.append("No scan sees: " + "; ".join(cover.blind_spots) + ".")
     if not scan.profiles:

@@ -11,11 +11,15 @@ from typing import Literal, TextIO
 
 import msgspec
 
-from scanner.values import one_line
+from scanner.errors import Code, brief, code_of, notice
 
 Form = Literal["text", "json"]
 LONGEST = 2000
 """Characters of one message."""
+CODES = {
+    "store": Code.STORE, "scan": Code.SCAN, "pace": Code.PACE, "configuration": Code.USAGE,
+}  # fmt: skip
+"""Codes of the service's own conditions; every other one is a sink's, or what a scan said, which has its code."""
 
 
 class Log:
@@ -30,21 +34,21 @@ class Log:
     def broken(self, what: str, text: str) -> None:
         """A condition begins; nothing is said where it stands already."""
         if what not in self.standing:
-            self.standing[what] = text
-            self._line("warning", text, {"condition": what, "state": "broken"})
+            self.standing[what] = said = notice(CODES.get(what, Code.SINK), text)
+            self._line("warning", said, {"condition": what, "state": "broken", "code": code_of(said)})
 
     def mended(self, what: str) -> None:
         """A condition ends; nothing is said where there was none."""
         text = self.standing.pop(what, None)
         if text is not None:
-            self._line("info", f"over: {text}", {"condition": what, "state": "mended"})
+            self._line("info", f"over: {text}", {"condition": what, "state": "mended", "code": code_of(text)})
 
     def say(self, text: str, **more: object) -> None:
         """Something worth a line; `more` are further keys of the JSON object."""
         self._line("info", text, more)
 
     def _line(self, level: str, text: str, more: dict[str, object]) -> None:
-        text = one_line(text, LONGEST)
+        text = brief(text, LONGEST)
         if self._form == "json":
             from datetime import UTC, datetime
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from scanner.errors import LanvetoError, StoreProblem
+from scanner.errors import Code, LanvetoError, StoreProblem, brief, notice
 from scanner.model import Coverage, Report, RulesVersion, Scan
 from scanner.publish import Configured, documents
 from scanner.publish.deliver import Delivery, aside
@@ -327,7 +327,7 @@ def failure(setup: Setup, began: datetime, reason: str) -> Report:
 
     scan = Scan(
         id=str(uuid.uuid4()), started=stamp(began), finished=stamp(datetime.now(tz=UTC)), site=setup.site,
-        targets=setup.targets, profiles=setup.profiles, failures=(reason[:2000],),
+        targets=setup.targets, profiles=setup.profiles, failures=(notice(Code.SCAN, brief(reason, 2000)),),
     )  # fmt: skip
     version = RulesVersion(rules_as_of="", rules_sha256="", registry_as_of="", registry_sha256="")
     return Report(scan=scan, devices=(), coverage=Coverage(), rules_version=version)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from scanner.errors import Notice
 from scanner.model import (
     Coverage,
     Device,
@@ -73,9 +74,9 @@ def _hostile(make_report: Callable[..., Report], make_device: Callable[..., Devi
         make_device(ip="192.0.2.9", id_="plain", mac="3c:ef:8c:00:00:09"),
     )
     cover = Coverage(unknown=(text,), silent=(text,), methods=(Method(name=text, ran=False, note=text),),
-                     blind_spots=(text,), warnings=(text,))  # fmt: skip
+                     blind_spots=(text,), warnings=(Notice(text),))  # fmt: skip
     scan = Scan(id=text, started="2026-11-24T00:00:00Z", site=text, targets=(text,), excluded=(text,), profiles=(text,),
-                failures=(text,), operator=text)  # fmt: skip
+                failures=(Notice(text),), operator=text)  # fmt: skip
     use = WaiverUse(waiver=waiver, devices=(text,))
     return replace(make_report(), scan=scan, devices=devices, coverage=cover, waivers=(use,))
 

@@ -13,13 +13,14 @@ def test_a_condition_is_said_once_and_its_end_once() -> None:
     log = Log(out)
     for _ in range(3):
         log.broken("store", "the disk is full")
-    assert log.standing == {"store": "the disk is full"}
+    assert log.standing == {"store": "the disk is full [E-STORE]"}
     for _ in range(3):
         log.mended("store")
     log.mended("never")
     log.broken("store", "the disk is full")
     assert out.getvalue().splitlines() == [
-        "lanveto: the disk is full", "lanveto: over: the disk is full", "lanveto: the disk is full",
+        "lanveto: the disk is full [E-STORE]", "lanveto: over: the disk is full [E-STORE]",
+        "lanveto: the disk is full [E-STORE]",
     ]  # fmt: skip
 
 
@@ -36,6 +37,7 @@ def test_json_is_one_object_a_line_whatever_is_said() -> None:
     assert first["time"].endswith("Z")
     assert (second["level"], second["condition"], second["state"]) == ("warning", "b", "broken")
     assert (third["level"], third["state"]) == ("info", "mended")
+    assert (second["code"], third["code"]) == ("W-SINK", "W-SINK")
 
 
 def test_nobody_listening_is_no_failure() -> None:
