@@ -52,6 +52,7 @@ def command(
     from scanner.errors import InputProblem
     from scanner.model import Recording, Scan
     from scanner.recordings import load
+    from scanner.report import pieces
     from scanner.values import file_name
 
     renderer = options.renderer(format_, output)
@@ -86,7 +87,7 @@ def command(
     today = datetime.now(tz=UTC).date()
     cover = assess.coverage(devices, warnings=assess.age_warnings(known, today))
     result = annotations.added(assess.report(scan, devices, cover, known))
-    options.emit(renderer.render(result), output)
+    options.emit(pieces(renderer, result), output)
     for problem_text in problems:
         options.complain(problem_text)
     if not (keeping.store(result, given["store"], known) & options.bundled(result, known, given)):

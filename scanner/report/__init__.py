@@ -55,9 +55,20 @@ class Streamed(Protocol):
         ...
 
 
+@runtime_checkable
+class Pieced(Protocol):
+    """The further side of a format whose text need not be held as a whole, although devices do not stand alone."""
+
+    def pieces(self, report: Report) -> Iterator[str]:
+        """What `render` gives, in pieces."""
+        ...
+
+
 def pieces(renderer: Format, report: Report) -> str | bytes | Iterator[str]:
-    """What `render` gives; where devices stand alone in pieces, so that a big report is never held as one text."""
-    return _streamed(renderer, report) if isinstance(renderer, Streamed) else renderer.render(report)
+    """What `render` gives, in pieces where the format can: a big report is never held as one text."""
+    if isinstance(renderer, Streamed):
+        return _streamed(renderer, report)
+    return renderer.pieces(report) if isinstance(renderer, Pieced) else renderer.render(report)
 
 
 def _streamed(renderer: Streamed, report: Report) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -10,6 +11,8 @@ from scanner.model import Coverage, Measure, Report, RulesVersion, Scan, WaiverU
 from scanner.report.jsonl import DeviceObject, device_object
 from scanner.values import escaped_json
 
+_NO_DEVICES = '\n  "devices": []'
+"""Stands once in an indented document without devices: inside a text, the quotes would be escaped."""
 SCHEMA_VERSION = 1
 """Grows when a field changes its meaning or goes; a new field does not change it."""
 
@@ -34,16 +37,31 @@ class Json:
 
     def render(self, report: Report) -> str:
         """The report, indented."""
+        return "".join(self.pieces(report))
+
+    def pieces(self, report: Report) -> Iterator[str]:
+        """The same, device by device: a text of all devices can be hundreds of megabytes."""
         document = ReportObject(
             schema=SCHEMA_VERSION,
             scan=report.scan,
             coverage=report.coverage,
             rules=report.rules_version,
-            devices=tuple(device_object(device) for device in report.devices),
+            devices=(),
             measures=report.measures,
             waivers=report.waivers,
         )
-        return escaped_json(msgspec.json.format(msgspec.json.encode(document), indent=2).decode()) + "\n"
+        before, mark, after = _indented(document).partition(_NO_DEVICES)
+        yield before
+        yield mark.rstrip("]")
+        end = ""
+        for device in report.devices:
+            yield end + "\n    " + _indented(device_object(device)).replace("\n", "\n    ")
+            end = ","
+        yield ("\n  ]" if end else "]") + after + "\n"
+
+
+def _indented(value: msgspec.Struct) -> str:
+    return escaped_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def schema() -> dict[str, Any]:

@@ -39,7 +39,7 @@ def test_every_format_takes_any_report(name: str, make_report: Callable[..., Rep
     assert rendered
 
 
-@pytest.mark.parametrize("name", ["jsonl", "table"])
+@pytest.mark.parametrize("name", ["json", "jsonl", "table"])
 @pytest.mark.parametrize("count", [0, 1, 150])
 def test_pieces_are_what_a_format_renders(
     name: str, count: int, make_report: Callable[..., Report], make_device: Callable[..., Device], tmp_path: Path,
