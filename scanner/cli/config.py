@@ -64,7 +64,7 @@ def show(context: click.Context, name: str | None) -> int:
         own = {param.name: (key, value) for key, param, value in settings.chosen(found, which, one)} if found else {}
         for key, param in settings.options(one).items():
             given = [param.envvar] if isinstance(param.envvar, str) else list(param.envvar or ())
-            variables = [*given, f"LANVETO_{which}_{param.name}".upper()]
+            variables = [*given, f"LANVETO_{which}_{param.name}".upper().replace("-", "_")]
             setting = next((v for v in variables if v and os.environ.get(v)), None)
             if setting is not None:
                 click.echo(f"{which}.{key} = {os.environ[setting]!r} (environment: {setting})")
@@ -96,5 +96,4 @@ def _commands(context: click.Context) -> dict[str, click.Command]:
     root = context.find_root()
     group = root.command
     assert isinstance(group, click.Group)
-    found = ((name, group.get_command(root, name)) for name in group.list_commands(root))
-    return {name: one for name, one in found if one is not None and not isinstance(one, click.Group)}
+    return settings.commands(group, root)

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 @click.argument("after", metavar="B", default="last")
 @keeping.read
 @keeping.site
-@click.option("--misses", type=click.IntRange(1), default=3, show_default=True, metavar="N",
-              help="Completed scans that must miss a device before it counts as gone.")  # fmt: skip
+@keeping.misses
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True,
               help="How it is written.")  # fmt: skip
 @options.output

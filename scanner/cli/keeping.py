@@ -54,6 +54,18 @@ def site(command: F) -> F:
     return click.option("--site", metavar="NAME", help="Only scans of this site.")(command)
 
 
+MISSES = 3
+"""As `store.findings.MISSES`, which costs the import of a database to know; a test compares them."""
+
+
+def misses(command: F) -> F:
+    """`--misses N`."""
+    return click.option(
+        "--misses", type=click.IntRange(1), default=MISSES, show_default=True, metavar="N",
+        help="Completed scans in a row that must miss a device before it counts as gone.",
+    )(command)  # fmt: skip
+
+
 def default() -> str:
     """The account's own history."""
     from scanner import state
@@ -85,10 +97,13 @@ def ready(where: str | None) -> None:
         options.complain(notice(problem.code, words))
 
 
-def store(result: Report, where: str | None, known: Knowledge, *, asked: bool = True) -> bool:
+def store(
+    result: Report, where: str | None, known: Knowledge, *, asked: bool = True, misses: int = MISSES
+) -> bool:
     """Whether the result is in the history (or none was wanted); a failure is said, the report is written already.
 
-    `asked`: False where nobody was asked, so that nobody can be missed.
+    `asked`: False where nobody was asked, so that nobody can be missed. `misses`: looks that must miss a device
+    before it counts as gone.
     """
     if where is None:
         return True
@@ -108,7 +123,7 @@ def store(result: Report, where: str | None, known: Knowledge, *, asked: bool = 
                 outbox.register(history, [sink.name for sink in sinks])
             saved = writing.save(
                 history, result, again=lambda recording: assess.device(recording, known, law),
-                describe=documents.describe, asked=asked,
+                describe=documents.describe, asked=asked, misses=misses,
             )  # fmt: skip
             if saved.dropped:
                 options.complain(notice(

@@ -112,7 +112,7 @@ def cli(context: click.Context, config: str | None) -> None:
     assert isinstance(cli, click.Group)
     command = cli.get_command(context, name)
     if isinstance(found, settings.Settings) and command is not None:
-        context.default_map = {name: settings.default_map(found, name, command)}
+        context.default_map = {name: settings.defaults(found, name, command, context)}
 
 
 def _configurations() -> tuple[str, ...]:

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 @options.operator
 @options.bundle
 @keeping.keep
+@keeping.misses
 def command(targets: tuple[str, ...], **given: Any) -> int:
     """Scan your own network: addresses, networks, ranges, interfaces or files of them.
 
@@ -125,7 +126,8 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
         written = _write(renderer.render(result), given["output"])
     for failure in result.scan.failures:
         options.complain(notice(Code.SCAN, f"not completed: {failure}"))
-    kept = keeping.store(result, given["store"], known) & options.bundled(result, known, given)
+    kept = keeping.store(result, given["store"], known, misses=given["misses"])
+    kept &= options.bundled(result, known, given)
     published = _publish(result, broker)
     return _code(result, done=written and kept and published, found=results.found)
 

@@ -1,7 +1,10 @@
 """`lanveto.toml`: everything the command line can say, said once.
 
 A key at the top holds for every command that has the option of that name; one in the table `[scan]` for `lanveto scan`
-alone. What the environment says (`LANVETO_SCAN_SITE`, …) counts more than the file, what the command line says counts
+alone, one in `[rules-eval]` for `lanveto rules eval`. Of the commands that come in groups only `rules` is taken from
+the top: what else is named alike there (`--as-of` of `lanveto oui update`) means something else.
+
+What the environment says (`LANVETO_SCAN_SITE`, …) counts more than the file, what the command line says counts
 most. `[publish.NAME]` describes where `lanveto watch` publishes (docs/configuration.md).
 
 The file is the one of `--config` or `LANVETO_CONFIG`; else the first of ./lanveto.toml,
@@ -23,8 +26,15 @@ from scanner.errors import InputProblem, UsageProblem
 NAME = "lanveto.toml"
 TABLES = frozenset({"publish"})
 """Tables that are no command."""
-NEVER = frozenset({"help", "config", "version", "port-map"})
-"""Options that a file cannot set."""
+NEVER: Mapping[str, str] = {
+    "help": "it asks, and nothing is done",
+    "version": "it asks, and nothing is done",
+    "config": "it says which file this is",
+    "port-map": "it is for simulated devices, whose ports differ with every start",
+}
+"""Options that a file cannot set, with the reason."""
+FROM_THE_TOP = frozenset({"rules"})
+"""Keys at the top that also hold for commands of a group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +103,32 @@ def chosen(
     for key, param in options(command).items():
         if isinstance(own, dict) and key in own:
             yield f"{name}.{key}", param, own[key]
+        elif "-" in name and key not in FROM_THE_TOP:
+            continue
         elif key in settings.document and key not in TABLES and not isinstance(settings.document[key], dict):
             yield key, param, settings.document[key]
+
+
+def commands(group: click.Group, context: click.Context) -> dict[str, click.Command]:
+    """Every command by the name of its table: `scan`, `rules-eval`."""
+    found: dict[str, click.Command] = {}
+    for name in group.list_commands(context):
+        one = group.get_command(context, name)
+        if isinstance(one, click.Group):
+            found |= {f"{name}-{below}": leaf for below, leaf in commands(one, context).items()}
+        elif one is not None:
+            found[name] = one
+    return found
+
+
+def defaults(settings: Settings, name: str, command: click.Command, context: click.Context) -> dict[str, Any]:
+    """What the file says for a command, or for all commands of a group, as click takes it. Raises `UsageProblem`."""
+    if not isinstance(command, click.Group):
+        return default_map(settings, name, command)
+    return {
+        table.removeprefix(f"{name}-"): default_map(settings, table, leaf)
+        for table, leaf in ((f"{name}-{below}", leaf) for below, leaf in commands(command, context).items())
+    }
 
 
 def options(command: click.Command) -> dict[str, click.Parameter]:
@@ -152,7 +186,8 @@ def _problems_of(settings: Settings, name: str, command: click.Command) -> Itera
         return
     for key in own:
         if key not in known:
-            yield f"{settings.path}: [{name}] {key}: `lanveto {name}` has no such option{_near(key, known)}"
+            words = name.replace("-", " ")
+            yield f"{settings.path}: [{name}] {key}: `lanveto {words}` has no such option{_near(key, known)}"
     for key, param, value in chosen(settings, name, command):
         reason = _wrong(param, value, command)
         if reason is not None:

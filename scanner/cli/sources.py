@@ -126,7 +126,9 @@ class Work:
         options.emit(pieces(self.renderer, result), self.given["output"])
         for text in (*told.problems, *told.failures):
             options.complain(text)
-        stored = keeping.store(result, self.given["store"], self.known, asked=asked)
+        stored = keeping.store(
+            result, self.given["store"], self.known, asked=asked, misses=self.given.get("misses", keeping.MISSES)
+        )
         stored &= options.bundled(result, self.known, self.given)
         if told.interrupted:
             return 130
