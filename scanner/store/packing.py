@@ -37,7 +37,12 @@ class Piece:
     """Something stored once, found by its hash."""
 
     hash: bytes
-    body: bytes
+    plain: bytes
+
+    @property
+    def body(self) -> bytes:
+        """As it is stored; most pieces are there already and need no compressing."""
+        return zipped(self.plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,7 @@ def _piece(body: bytes, *more: bytes) -> Piece:
     digest = hashlib.sha256(body)
     for part in more:
         digest.update(part)
-    return Piece(digest.digest()[:16], zipped(body))
+    return Piece(digest.digest()[:16], body)
 
 
 def _answer(seen: Observation) -> tuple[Piece, tuple[str, ...]]:

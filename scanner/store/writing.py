@@ -14,7 +14,7 @@ from scanner.store import schema
 from scanner.store.findings import MISSES, Event, Outcome, Tracker
 from scanner.store.opening import Store
 from scanner.store.outbox import BOUND, Draft, enqueue
-from scanner.store.packing import Packed, pack, zipped
+from scanner.store.packing import Packed, Piece, pack, zipped
 
 AT_ONCE = 400
 """Devices that are packed and written together: memory stays flat however large the scan."""
@@ -99,10 +99,10 @@ def _insert_devices(
     packed = [pack(device) for _, device in devices]
     recordings = _recordings(connection, packed)
     identities = _ensure(
-        connection, schema.identities, {p.identity.hash: p.facts | {"body": p.identity.body} for p in packed}
+        connection, schema.identities, {p.identity.hash: (p.identity, p.facts) for p in packed}
     )
     verdicts = _ensure(
-        connection, schema.verdicts, {p.verdicts.hash: {"action": p.action, "body": p.verdicts.body} for p in packed}
+        connection, schema.verdicts, {p.verdicts.hash: (p.verdicts, {"action": p.action}) for p in packed}
     )
     ids = tracker.see([device for _, device in devices])
     connection.execute(
@@ -128,9 +128,9 @@ def _recordings(connection: sa.Connection, packed: Sequence[Packed]) -> dict[byt
     answers = _ensure(
         connection,
         schema.observations,
-        {piece.hash: {"channel": channel, "body": piece.body} for p in new.values() for channel, piece in p.answers},
+        {piece.hash: (piece, {"channel": channel}) for p in new.values() for channel, piece in p.answers},
     )
-    rows = {h: {"ip": p.ip, "mac": p.mac, "body": p.recording.body} for h, p in new.items()}
+    rows = {h: (p.recording, {"ip": p.ip, "mac": p.mac}) for h, p in new.items()}
     known |= _ensure(connection, schema.recordings, rows)
     parts = [
         {"recording_id": known[digest], "position": place, "observation_id": answers[piece.hash]}
@@ -143,11 +143,13 @@ def _recordings(connection: sa.Connection, packed: Sequence[Packed]) -> dict[byt
 
 
 def _ensure(
-    connection: sa.Connection, table: sa.Table, rows: Mapping[bytes, Mapping[str, Any]]
+    connection: sa.Connection, table: sa.Table, rows: Mapping[bytes, tuple[Piece, Mapping[str, Any]]]
 ) -> dict[bytes, int]:
     """The number of each row, by its hash; what is not there yet is inserted. There is one writer at a time."""
     known = _known(connection, table, rows.keys())
-    new = [{"hash": digest, **row} for digest, row in rows.items() if digest not in known]
+    new = [
+        {"hash": digest, "body": piece.body, **row} for digest, (piece, row) in rows.items() if digest not in known
+    ]
     if new:
         connection.execute(sa.insert(table), new)
         known |= _known(connection, table, [row["hash"] for row in new])
