@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 @click.option("--report", "scan", metavar="SCAN", help="Write this scan's report again, as it was, in any --format.")
 @click.option("--refused", is_flag=True,
               help="List the messages that a receiver of [publish.NAME] would not take.")
+@click.option("--forget", metavar="NAME",
+              help="Drop what waits for a receiver [publish.NAME] that is not in the configuration any more.")
 @click.option("--format", "format_", default="text", show_default=True, metavar="F",
               help="text or json; with --report any report format.")  # fmt: skip
 @options.output
 def command(
     device: str | None, store: str | None, site: str | None, limit: int, scan: str | None, refused: bool,
-    format_: str, output: Path | None,
+    forget: str | None, format_: str, output: Path | None,
 ) -> int:  # fmt: skip
     """List the scans that are kept, newest first, or with DEVICE everything one device was.
 
@@ -41,6 +43,7 @@ def command(
       lanveto history 3c-ef-8c-11-22-33
       lanveto history --site hq --format json
       lanveto history --refused
+      lanveto history --forget old-broker
       lanveto history --report last~1 --format csv --output then.csv
     """
     from scanner.errors import UsageProblem
@@ -48,6 +51,9 @@ def command(
 
     options.writable(output)
     with keeping.opened(store) as history:
+        if forget is not None:
+            options.emit(_forgotten(history, forget), output)
+            return 0
         if scan is not None:
             if device is not None:
                 raise UsageProblem("--report takes a whole scan: leave DEVICE out")
@@ -72,6 +78,21 @@ def command(
         text = _json("sightings", [_sighting(s) for s in sightings]) if format_ == "json" else _life(sightings)
         options.emit(text, output)
     return 0
+
+
+def _forgotten(history: Store, name: str) -> str:
+    """Raises `UsageProblem` for a receiver that the history does not know, or that the configuration still names."""
+    from scanner.errors import UsageProblem
+    from scanner.store import outbox
+
+    if name in {sink.name for sink in keeping.configured_sinks()}:
+        raise UsageProblem(f"--forget {name}: [publish.{name}] is in the configuration; take it out first")
+    known = {standing.name: standing for standing in outbox.standing(history)}
+    if name not in known:
+        there = ", ".join(sorted(known)) or "none"
+        raise UsageProblem(f"--forget {name}: no messages wait for that name in {history.shown}; known are: {there}")
+    outbox.forget(history, name)
+    return f"{name} is forgotten, and {known[name].waiting} messages that waited for it.\n"
 
 
 def _refused(history: Store, limit: int, format_: str) -> str:

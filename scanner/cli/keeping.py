@@ -23,6 +23,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 VARIABLE = "LANVETO_STORE"
 LATER = "LANVETO_DELIVERY"
 """Set to `later` in the environment of a scan whose messages another process delivers."""
+PATIENCE = "LANVETO_PATIENCE"
+"""Seconds for which such a scan goes on trying to store its result."""
+NOT_YET = "this scan is not in the history yet"
 
 
 def _checked(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
@@ -107,34 +110,50 @@ def store(
     """
     if where is None:
         return True
+    import time
+
+    from scanner.errors import StoreProblem
+
+    end, wait = time.monotonic() + float(os.environ.get(PATIENCE, "0")), 0.5
+    while True:
+        try:
+            return _kept(result, where, known, asked=asked, misses=misses)
+        except StoreProblem as problem:
+            left = end - time.monotonic()
+            if left <= 0:
+                options.complain(notice(problem.code, f"this scan is not in the history: {problem}"))
+                return False
+            if wait == 0.5:
+                options.complain(notice(problem.code, f"{NOT_YET}: {problem}; it is tried again"))
+            wait = min(2 * wait, 60.0)
+            time.sleep(min(wait, left))
+
+
+def _kept(result: Report, where: str, known: Knowledge, *, asked: bool, misses: int) -> bool:
+    """Store, then deliver; whether every sink took what waits for it. Raises `StoreProblem`: nothing was stored."""
     import datetime
 
     from scanner import assess
-    from scanner.errors import StoreProblem, notice
     from scanner.publish import documents
     from scanner.store import open_store, outbox, writing
 
     day = datetime.date.fromisoformat(result.scan.law_as_of or options.day(None).isoformat())
     law = assess.Law(result.scan.profiles, day)
     sinks = configured_sinks()
-    try:
-        with open_store(where) as history:
-            if sinks:
-                outbox.register(history, [sink.name for sink in sinks])
-            saved = writing.save(
-                history, result, again=lambda recording: assess.device(recording, known, law),
-                describe=documents.describe, asked=asked, misses=misses,
-            )  # fmt: skip
-            if saved.dropped:
-                options.complain(notice(
-                    Code.OUTBOX,
-                    f"the outbox of {history.shown} is full: the oldest {saved.dropped} events were dropped; see to it "
-                    "that its sinks can be reached, or take them out of the configuration",
-                ))
-            return os.environ.get(LATER) == "later" or _deliver(history, sinks)
-    except StoreProblem as problem:
-        options.complain(notice(problem.code, f"this scan is not in the history: {problem}"))
-        return False
+    with open_store(where) as history:
+        if sinks:
+            outbox.register(history, [sink.name for sink in sinks])
+        saved = writing.save(
+            history, result, again=lambda recording: assess.device(recording, known, law),
+            describe=documents.describe, asked=asked, misses=misses,
+        )  # fmt: skip
+        if saved.dropped:
+            options.complain(notice(
+                Code.OUTBOX,
+                f"the outbox of {history.shown} is full: the oldest {saved.dropped} events were dropped; see to it "
+                "that its sinks can be reached, or drop those that are gone (`lanveto history --forget NAME`)",
+            ))
+        return os.environ.get(LATER) == "later" or _deliver(history, sinks)
 
 
 def configured_sinks() -> list[Configured]:

@@ -107,6 +107,8 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
             click.echo(line)
         return 0
     known = knowledge.load(given["overlays"])
+    if given["overlays"]:
+        known.read()
     _check_profiles(known, given["profiles"])
     annotations = options.annotating(given, known)
     keeping.ready(given["store"])

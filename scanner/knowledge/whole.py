@@ -29,6 +29,13 @@ class Knowledge:
         self.registry_folder = registry
         self.overrides = (registry / "overrides.yaml",) if overrides is None else tuple(overrides)
 
+    def read(self) -> None:
+        """Load all rules now: what is wrong in somebody's own is said before anything is sent.
+
+        Raises `RulesProblem`.
+        """
+        _ = self.vendors, self.brands, self.fingerprints, self.policies, self.profiles
+
     @cached_property
     def fingerprints(self) -> tuple[Fingerprint, ...]:
         """All fingerprints."""

@@ -80,6 +80,8 @@ class Service:
         self._limit = cycles
         self._chance = random.Random()  # noqa: S311 - no secret
         self._remarks: set[str] = set()
+        self._known: int | None = None
+        """Number of the newest scan of the site; None while nobody could read it."""
         self._deliveries: dict[str, tuple[Delivery, asyncio.Task[None], asyncio.Event]] = {}
         self._status: dict[str, Any] = {"scans": 0, "last_scan": None, "next_scan": None}
 
@@ -151,11 +153,7 @@ class Service:
 
     async def _age(self) -> float | None:
         """Seconds since the last scan of the site began; None where there was none, or nobody knows."""
-        try:
-            entry = await self._last()
-        except StoreProblem as problem:
-            self._log.broken("store", str(problem))
-            return None
+        entry = await self._last()
         if entry is None:
             return None
         try:
@@ -165,14 +163,21 @@ class Service:
             return None
 
     async def _last(self) -> Entry | None:
-        found = await aside(lambda: reading.entries(self._store, site=self._setup.site, limit=1))
+        """The newest scan of the site; None where there is none, or it cannot be read: then it is said."""
+        try:
+            found = await aside(lambda: reading.entries(self._store, site=self._setup.site, limit=1))
+        except StoreProblem as problem:
+            self._log.broken("store", str(problem))
+            return None
+        self._known = found[0].number if found else 0
         return found[0] if found else None
 
     # -- one scan ------------------------------------------------------------------------------------------------
 
     async def _cycle(self, beat: float) -> None:
         began = datetime.now(tz=UTC)
-        before = await self._guarded_last()
+        await self._last()
+        before = self._known
         self._log.say("scan begins", event="scan-begun", cycle=self.cycles + 1)
         ended = await self._scan(beat)
         self.cycles += 1
@@ -180,8 +185,10 @@ class Service:
         if ended is None:  # stopped
             return
         self._remark(ended.remarks)
-        after = await self._guarded_last()
-        if after is None or (before is not None and after.uid == before.uid):
+        after = await self._last()
+        # What could not be read before the scan is told apart from it by its time.
+        fresh = after is not None and (after.number > before if before is not None else after.started >= _stamp(began))
+        if after is None or not fresh:
             reason = ended.reason or "it left no result in the history"
             self._log.broken("scan", f"the scan failed: {reason}")
             self._status["last_scan"] = "failed"
@@ -234,13 +241,6 @@ class Service:
             self._log.broken(f"scan: {text}", text)
         self._remarks = now
 
-    async def _guarded_last(self) -> Entry | None:
-        try:
-            return await self._last()
-        except StoreProblem as problem:
-            self._log.broken("store", str(problem))
-            return None
-
     async def _keep_failure(self, began: datetime, reason: str) -> None:
         """A scan without a result becomes one that failed, so that nobody takes the silence for peace."""
         report = failure(self._setup, began, reason)
@@ -263,10 +263,18 @@ class Service:
             delivery = Delivery(self._store, sink, self._log, status=lambda: dict(self._status))
             task = asyncio.create_task(self._deliver(delivery, sink, end), name=f"sink-{sink.name}")
             self._deliveries[sink.name] = (delivery, task, end)
-        if self._setup.sinks:
-            with contextlib.suppress(StoreProblem):  # a delivery says so, and tries again
-                names = [sink.name for sink in self._setup.sinks]
-                await aside(lambda: outbox.register(self._store, names))
+        names = [sink.name for sink in self._setup.sinks]
+        with contextlib.suppress(StoreProblem):  # a delivery says so, and tries again
+            await aside(lambda: outbox.register(self._store, names))
+            for known in await aside(outbox.standing, self._store):
+                if known.name in names:
+                    self._log.mended(f"{known.name}-left")
+                else:
+                    self._log.broken(
+                        f"{known.name}-left", f"publish.{known.name} is not in the configuration any more; "
+                        f"{known.waiting} messages wait for it, and all that come (`lanveto history --forget "
+                        f"{known.name}` drops them)"
+                    )  # fmt: skip
 
     async def _deliver(self, delivery: Delivery, sink: Configured, end: asyncio.Event) -> None:
         while not end.is_set():
@@ -289,7 +297,10 @@ class Service:
             try:
                 self._setup = await aside(self._load)
             except LanvetoError as problem:
-                self._log.broken("configuration", f"{problem}; what held before still holds")
+                text = f"{problem}; what held before still holds"
+                if "configuration" in self._log.standing:  # whoever asks again gets an answer
+                    self._log.say(text, event="not-reloaded")
+                self._log.broken("configuration", text)
             else:
                 self._log.mended("configuration")
                 self._log.say("configuration read again; rules are read at each scan", event="reloaded")
@@ -309,6 +320,10 @@ class Service:
         await _ended([*helpers, *(task for _, task, _ in self._deliveries.values())], LEAVE)
 
 
+def _stamp(at: datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 async def _ended(tasks: Sequence[asyncio.Task[None]], seconds: float) -> None:
     """Wait for tasks that were told to end; what does not is cancelled."""
     if not tasks:
@@ -322,11 +337,8 @@ async def _ended(tasks: Sequence[asyncio.Task[None]], seconds: float) -> None:
 
 def failure(setup: Setup, began: datetime, reason: str) -> Report:
     """The report of a scan that left none."""
-    def stamp(at: datetime) -> str:
-        return at.isoformat(timespec="seconds").replace("+00:00", "Z")
-
     scan = Scan(
-        id=str(uuid.uuid4()), started=stamp(began), finished=stamp(datetime.now(tz=UTC)), site=setup.site,
+        id=str(uuid.uuid4()), started=_stamp(began), finished=_stamp(datetime.now(tz=UTC)), site=setup.site,
         targets=setup.targets, profiles=setup.profiles, failures=(notice(Code.SCAN, brief(reason, 2000)),),
     )  # fmt: skip
     version = RulesVersion(rules_as_of="", rules_sha256="", registry_as_of="", registry_sha256="")

@@ -69,6 +69,7 @@ def test_what_a_receiver_refused(kept: Path, capsys: pytest.CaptureFixture[str])
     assert "Nothing was refused." in capsys.readouterr().out
     with open_store(kept) as store:
         outbox.register(store, ["tickets"])
+        outbox.advance(store, "tickets", outbox.take(store, "tickets", 99)[-1].number)  # what is true now
         outbox.put(store, [Draft("e1", "hq", "finding-opened", b"{}"), Draft("e2", "hq", "finding-opened", b"{}")])
         first = outbox.take(store, "tickets", 1)[0]
         outbox.set_aside(store, "tickets", first, "HTTP 422\x1b[2J")
@@ -83,3 +84,22 @@ def test_what_a_receiver_refused(kept: Path, capsys: pytest.CaptureFixture[str])
     assert told["refused"][0]["event"] == "e1"
     assert told["sinks"] == [{"sink": "tickets", "waiting": 1, "lost": 0, "refused": 1}]
     assert main.run(["history", "x", "--refused"]) == 2
+
+
+def test_what_waits_for_a_receiver_that_is_gone_is_dropped_by_name_only(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_store(kept) as store:
+        outbox.register(store, ["old", "new"])
+        outbox.put(store, [Draft("e1", "hq", "finding-opened", b"{}")])
+        (waiting, _) = {s.name: s.waiting for s in outbox.standing(store)}.values()
+    config = tmp_path / "lanveto.toml"
+    config.write_text('[publish.new]\ntype = "mqtt"\nurl = "mqtt://127.0.0.1"\n')
+    assert main.run(["--config", str(config), "history", "--forget", "new"]) == 2
+    assert "take it out first" in capsys.readouterr().err
+    assert main.run(["history", "--forget", "olt"]) == 2
+    assert "known are: new, old" in capsys.readouterr().err
+    assert main.run(["history", "--forget", "old"]) == 0
+    assert capsys.readouterr().out == f"old is forgotten, and {waiting} messages that waited for it.\n"
+    with open_store(kept) as store:
+        assert [s.name for s in outbox.standing(store)] == ["new"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,13 @@ SCAN = ("127.66.8.1", "--ports", "80", "--no-raw", "--no-multicast", "--timeout"
 class Watch:
     """A `lanveto watch` of the test's own."""
 
-    def __init__(self, folder: Path, *words: str, **more: str) -> None:
+    def __init__(self, folder: Path, *words: str, enter: Sequence[str] = (), **more: str) -> None:
         self.folder = folder
         env = os.environ | {"XDG_STATE_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder)} | more
         self.log = folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "scanner.cli.main", *words], cwd=folder, env=env, stderr=log,
+                [*enter, sys.executable, "-m", "scanner.cli.main", *words], cwd=folder, env=env, stderr=log,
                 stdout=subprocess.DEVNULL,
             )  # fmt: skip
 
@@ -39,8 +40,17 @@ class Watch:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def until(self, event: str, count: int = 1) -> None:
-        for _ in range(600):
-            if sum(event in (line.get("event"), line.get("state")) for line in self.lines) >= count:
+        self.wait(lambda: self.count(event) >= count)
+
+    def count(self, event: str) -> int:
+        return sum(event in (line.get("event"), line.get("state")) for line in self.lines)
+
+    def told(self, condition: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line.get("condition") == condition]
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        for _ in range(1200):
+            if condition():
                 return
             assert self.process.poll() is None, self.log.read_text()
             time.sleep(0.05)
@@ -133,6 +143,59 @@ def test_a_second_one_on_the_same_history_is_refused(tmp_path: Path, started: li
     second = Watch(tmp_path / "other", *words)
     assert second.process.wait(20) == 2
     assert "another one keeps" in second.log.read_text()
+
+
+def test_what_is_wrong_when_it_is_read_again_changes_nothing(tmp_path: Path, started: list[Watch]) -> None:
+    config, rules = tmp_path / "lanveto.toml", tmp_path / "own"
+    text = (
+        '[watch]\nevery = "1s"\nlog = "json"\n[scan]\ntargets = ["127.66.8.1"]\nports = "80"\nno-raw = true\n'
+        f'no-multicast = true\ntimeout = 0.2\nstore = "h.sqlite"\nrules = ["{rules}"]\n'
+    )
+    config.write_text(text)
+    (rules / "vendors").mkdir(parents=True)
+    started.append(Watch(tmp_path, "watch"))
+    watch = started[0]
+    watch.until("scan-completed")
+    (rules / "vendors" / "own.yaml").write_text("ids: [")
+    config.write_text("[scan\n")
+    watch.until("scan-completed", watch.count("scan-completed") + 2)  # nobody has asked to read it again
+    assert not watch.told("scan")
+    watch.process.send_signal(signal.SIGHUP)
+    watch.wait(lambda: bool(watch.told("configuration")))
+    assert "lanveto.toml: Expected ']'" in watch.told("configuration")[0]["text"]
+    config.write_text(text)
+    watch.process.send_signal(signal.SIGHUP)
+    watch.until("not-reloaded")
+    assert str(rules / "vendors" / "own.yaml") in next(x["text"] for x in watch.lines if x.get("event") == "not-reloaded")
+    watch.until("scan-completed", watch.count("scan-completed") + 2)
+    (rules / "vendors" / "own.yaml").unlink()
+    watch.process.send_signal(signal.SIGHUP)
+    watch.until("reloaded")
+    watch.until("scan-completed", watch.count("scan-completed") + 2)
+    assert [line["state"] for line in watch.told("configuration")] == ["broken", "mended"]
+    assert not watch.told("scan")
+
+
+def test_a_result_that_finds_the_disk_full_is_stored_when_there_is_room(tmp_path: Path, started: list[Watch]) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    apart = ("unshare", "-m", "sh", "-c", f'mount -t tmpfs -o size=4m none {small} && exec "$@"', "sh")
+    words = ("watch", "--every", "1h", "--log", "json", *SCAN, "--store", str(small / "h.sqlite"))
+    started.append(Watch(tmp_path, *words, enter=apart))
+    watch = started[0]
+    watch.until("scan-begun")
+    filler = Path(f"/proc/{watch.process.pid}/root{small}/filler")
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    watch.wait(lambda: bool(watch.told("store")))
+    assert "is full" in watch.told("store")[0]["text"]
+    assert "not in the history yet" in watch.told("store")[0]["text"]
+    filler.unlink()
+    watch.until("scan-completed")
+    assert [line["state"] for line in watch.told("store")] == ["broken", "mended"]
+    assert watch.count("scan-begun") == 1
+    assert not watch.told("scan")
 
 
 @pytest.mark.parametrize(("words", "said"), [

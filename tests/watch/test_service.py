@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from scanner.errors import UsageProblem
+from scanner.errors import StoreProblem, UsageProblem
 from scanner.model import Report
 from scanner.publish import documents
 from scanner.store import Store, open_store, opening, outbox, reading, writing
@@ -287,3 +287,50 @@ def test_a_new_start_goes_on_with_the_beat_of_before(store: Store, make_report: 
 
     asyncio.run(main())
     assert service.cycles == 0
+
+
+def test_a_store_that_could_not_be_read_before_the_scan_does_not_make_an_old_scan_a_new_one(
+    store: Store, make_report: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Heard()
+    writing.save(store, make_report())
+    real, fails = reading.entries, [True]
+
+    def entries(*arguments: Any, **named: Any) -> Any:
+        if fails[0]:
+            raise StoreProblem("store: the database cannot be reached")
+        return real(*arguments, **named)
+
+    async def scan() -> Ended:
+        fails[0] = False
+        return Ended("no network")
+
+    monkeypatch.setattr(reading, "entries", entries)
+    _run(Service(store, Setup(NOW, scan, site="hq"), heard.log, cycles=1))
+    assert heard.told("scan") == ["broken"]
+    assert [entry.state for entry in real(store)] == ["failed", "completed"]
+
+
+def test_messages_for_a_sink_that_is_no_longer_configured_are_told_of(store: Store, make_report: Callable[..., Report]) -> None:
+    heard = Heard()
+    outbox.register(store, ["old"])
+    service = Service(store, Setup(NOW, _keeping(store, make_report), site="hq"), heard.log, cycles=2)
+    _run(service)
+    assert heard.told("old-left") == ["broken"]
+    assert "lanveto history --forget old" in heard.log.standing["old-left"]
+    outbox.forget(store, "old")
+    assert outbox.standing(store) == []
+
+
+def test_a_clock_that_jumps_changes_no_beat(
+    store: Store, make_report: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beats are of the monotonic clock; the clock on the wall is for what is written."""
+    real, jumps = time.time, iter([0.0, 86400.0 * 400, -86400.0 * 400] * 1000)
+    monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
+    heard = Heard()
+    began = time.monotonic()
+    _run(Service(store, Setup(Schedule(0.2, 0), _keeping(store, make_report), site="hq"), heard.log, cycles=4))
+    assert time.monotonic() - began > 0.6
+    assert len(reading.entries(store)) == 4
+    assert not heard.told("pace")
