@@ -71,6 +71,7 @@ def _table() -> dict[str, Channel]:
         ("snmp.sysdescr", UDP, "snmp"),
         ("snmp.sysobjectid", UDP, "snmp"),
         ("snmp.engineid", UDP, "snmp"),
+        ("snmp.enterprise", UDP, "snmp"),
         ("ssh.banner", TCP, "ssh"),
         ("telnet.banner", TCP, "telnet"),
         ("ftp.banner", TCP, "ftp"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,6 +21,8 @@ SUSPICIOUS = 4
 """Open ports without a word on any, and none that refused, after which a port is tried that nobody uses."""
 KEPT = 1024
 """Opinions that are kept while devices wait to be asked, and to be told: some 15 kB each."""
+LEADS = 4
+"""Ports of one device that are visited because an answer led there."""
 UNLIKELY = range(49_152, 65_536)
 """Ports that no server uses (RFC 6335): where one of them is open, all are."""
 
@@ -84,7 +86,9 @@ class Asker:
     ) -> None:  # fmt: skip
         self._plan = plan
         self._minds = minds or Minds(knowledge)
+        protocols = tuple(protocols)
         self._agenda = agenda(protocols, plan.ports)
+        self._leading = [p for p in protocols if type(p).leads is not Protocol.leads]
         self._first = ports.FIRST & set(plan.ports) or set(plan.ports[:3])
         self._streams = streams
         self._halted = halted
@@ -113,7 +117,7 @@ class Asker:
         )
         host.connects.count(len(entry.open | entry.closed))  # what a sweep tried a moment ago counts too
         mind = self._minds.of(entry)
-        for visit in self._agenda:
+        for visit in self._visits(mind):
             host.stopped = host.stopped or self._halted(entry)
             if host.stopped is not None or mind.enough():
                 break
@@ -132,6 +136,30 @@ class Asker:
                 host.open.clear()
         entry.closed.update(port for port, why in host.closed.items() if why == "refused")
         return mind.certain()
+
+    def _visits(self, mind: Opinion) -> Iterator[Visit]:
+        """The agenda; what the device itself points to comes before the ports that are only guessed, and last again,
+        for answers that came late.
+        """
+        followed: dict[Visit, None] = {}
+        for visit in self._agenda:
+            if visit.port not in self._first:
+                yield from self._led(mind, followed)
+            yield visit
+        yield from self._led(mind, followed)
+
+    def _led(self, mind: Opinion, followed: dict[Visit, None]) -> Iterator[Visit]:
+        """Where answers lead, as far as nobody has been there for them."""
+        for protocol in self._leading:
+            try:
+                found = [Visit(lead.port, lead.tls, protocol) for lead in protocol.leads(mind.address, mind.heard())]
+            except Exception as error:  # noqa: BLE001 - a broken plug-in must not lose the others' answers
+                self._problem(f"protocol {protocol.name} failed on answers: {type(error).__name__}: {error}")
+                continue
+            for visit in found:
+                if visit not in followed and len(followed) < LEADS:
+                    followed[visit] = None
+                    yield visit
 
     @staticmethod
     def _too_open(host: Host, entry: Entry) -> bool:
@@ -169,6 +197,7 @@ class Opinion:
     """What is thought of a device, thought anew only when it has said more."""
 
     def __init__(self, entry: Entry, knowledge: Knowledge) -> None:
+        self.address = entry.address
         self._entry = entry
         self._knowledge = knowledge
         self._mind = Mind(knowledge)

@@ -11,7 +11,7 @@ Bounds: fragments, streams and what was seen already are kept in tables of fixed
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -291,7 +291,7 @@ class Dissector:
         address = shown(source)
         if channel is not None:
             port = sport if sport in self._ports else dport
-            yield from self._said(mac, address, channel, data, port, target, seconds, whole, None)
+            yield from self._said(mac, address, channel, data, port, target, seconds, whole, None, protocol.kept)
         elif dport == 137 and (name := registered_name(data)) is not None:
             told = self._first(mac + source, name.encode())
             if told:
@@ -326,13 +326,13 @@ class Dissector:
 
     def _said(
         self, mac: bytes, address: str | None, channel: str, data: bytes, port: int | None, target: bytes,
-        seconds: float | None, whole: bool, transport: Transport | None,
+        seconds: float | None, whole: bool, transport: Transport | None, kept: Callable[[bytes], str] = from_bytes,
     ) -> Iterator[Heard]:  # fmt: skip
         if not self._first(mac + (address or "").encode(), data):
             return
         if not whole:
             self.cut += 1
-        value = "hex:" + data.hex() if channel.endswith(".frame") else from_bytes(data)
+        value = "hex:" + data.hex() if channel.endswith(".frame") else kept(data)
         seen = Observation(
             channel=channel, value=value, port=port, via=_via(target), truncated=not whole, transport=transport
         )

@@ -372,7 +372,7 @@ class Datagrams:
         if found is None or self._channels.get((sender, found[1]), 0) >= MAX_PER_CHANNEL:
             self.dropped += 1
             return
-        protocol, channel = found
+        protocol, channel, value = found
         address = heard.source or _address(protocol.stated(data))
         if address is None:
             self.dropped += 1
@@ -383,22 +383,24 @@ class Datagrams:
         frame = heard.source is None
         port = heard.source_port if heard.source_port in protocol.ports else next(iter(protocol.ports), None)
         observation = Observation(
-            channel=channel, value=from_bytes(data), port=None if frame else port,
+            channel=channel, value=value, port=None if frame else port,
             transport=Transport.L2 if frame else None, via=via, at=now(),
         )  # fmt: skip
         self._heard(Heard(address, observation, protocol.name, link, mac))
 
-    def _recognise(self, data: bytes) -> tuple[Protocol, str] | None:
+    def _recognise(self, data: bytes) -> tuple[Protocol, str, str] | None:
+        """Whose answer it is, its channel, and what of it is kept."""
         for protocol in self._protocols:
             try:
                 channel = protocol.recognise(data)
+                value = protocol.kept(data) if channel is not None else ""
             except Exception as error:  # noqa: BLE001 - a broken plug-in must not end the scan
                 problem = f"protocol {protocol.name} failed on a datagram: {type(error).__name__}"
                 if problem not in self.problems:
                     self.problems.append(problem)
                 continue
             if channel is not None:
-                return protocol, channel
+                return protocol, channel, value
         return None
 
 

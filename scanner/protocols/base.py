@@ -4,11 +4,12 @@ and what must never be sent. All of it is pure: `net/` and `simulate/` own the s
 A protocol file defines one subclass of `Protocol` and ends with `PROTOCOL = ThatClass()`; `scanner.protocols`
 finds it by its file, third parties through the entry-point group `lanveto.protocols`.
 
-Four groups of methods, each with a default that does nothing:
+Five groups of methods, each with a default that does nothing:
 
 * reading (every protocol): `read` turns one raw observation into fields, `mask` hides what must not be stored;
 * asking on a stream (HTTP, RTSP, …): `converse` yields `Ask`s and is sent the `Answer`s, one connection at a time;
-* asking by datagram (SADP, DHIP, …): `questions` and `recognise`;
+* asking by datagram (SADP, DHIP, …): `questions`, `recognise`, and `kept` where less than the bytes is worth keeping;
+* following an answer (UPnP): `leads` names ports of the same device that an answer points to, `converse` asks there;
 * being a device (`simulate/`): `services`, `greet`, `request_length`, `answer`, and `violation` for what no
   polite scanner may ever send.
 """
@@ -18,9 +19,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from scanner.model import Observation, Reading, Recording, Transport
+from scanner.values import from_bytes
 
 Field = tuple[str, str]
 """A channel of the closed vocabulary and the value read for it."""
@@ -82,6 +84,13 @@ class Stream:
         plain = self.host.partition("%")[0]  # a zone means nothing to the device (RFC 6874)
         host = f"[{plain}]" if ":" in plain else plain
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+
+class Lead(NamedTuple):
+    """A port to which an answer leads, on the device that gave it."""
+
+    port: int
+    tls: bool = False
 
 
 class Alone(StrEnum):
@@ -208,6 +217,17 @@ class Protocol:
         """
         return False
 
+    # -- following an answer ----------------------------------------------------------------------------------
+
+    def leads(self, host: str, heard: Sequence[Reading]) -> Sequence[Lead]:
+        """Ports of the device at `host` to which something that it said leads; `converse` then asks there.
+
+        Called whenever the device has said more, also for protocols that ask by datagram. Each port is visited once,
+        a few at the most; who lives there decides itself what may be asked (never another host, no port that is only
+        looked at).
+        """
+        return ()
+
     # -- asking by datagram ----------------------------------------------------------------------------------
 
     def questions(self, hints: frozenset[str] = frozenset()) -> Sequence[Question]:
@@ -220,6 +240,12 @@ class Protocol:
         Our own looped-back questions, and other people's, are not answers.
         """
         return None
+
+    def kept(self, data: bytes) -> str:
+        """What is recorded of a datagram that `recognise` knows: the bytes as they came, unless the channel is a field
+        that stands for all there is to know of them.
+        """
+        return from_bytes(data)
 
     def stated(self, data: bytes) -> str | None:
         """The IPv4 address that an answer in a bare frame states as its sender's: its envelope has none."""

@@ -7,6 +7,8 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
+from msgspec.structs import replace
+
 from scanner import channels, ports
 from scanner.errors import UsageProblem
 from scanner.model import Observation, Recording, Transport
@@ -150,7 +152,8 @@ def settle(
             taken.add(address)
         mac = stated_mac(recording) or local_mac(recording.id, macs)
         macs.add(mac)
-        devices.append(Simulated(recording, kept[0], mac, kept[1:], open_ports(recording, protocols)))
+        placed = replace(recording, ip=kept[0])  # what it says of itself names the address that it has here
+        devices.append(Simulated(placed, kept[0], mac, kept[1:], open_ports(placed, protocols)))
     return tuple(devices)
 
 

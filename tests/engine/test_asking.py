@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import ClassVar
 
 import pytest
@@ -9,12 +10,12 @@ from msgspec.structs import replace
 from scanner import knowledge
 from scanner.config import Plan, Speed
 from scanner.discover.book import Entry
-from scanner.engine.asking import Asker, agenda, bounds, enough
+from scanner.engine.asking import LEADS, Asker, agenda, bounds, enough
 from scanner.knowledge import Knowledge
-from scanner.model import Grade, Identity, Level, Match, Observation, Transport
+from scanner.model import Grade, Identity, Level, Match, Observation, Reading, Transport
 from scanner.net.streams import Host, Streams
 from scanner.protocols import protocols
-from scanner.protocols.base import Conversation, Protocol, Stream
+from scanner.protocols.base import Conversation, Lead, Protocol, Stream
 
 
 class Web(Protocol):
@@ -147,6 +148,51 @@ def test_what_was_heard_gives_hints_to_those_who_come_after(known: Knowledge) ->
     hints = {(name, port): hints for name, port, hints in streams.calls}
     assert hints["rtsp", 554] == frozenset()
     assert "dahua" in hints["http", 80]
+
+
+class Leader(Datagram):
+    """Speaks by datagram; its answers say where to go."""
+
+    name = "leader"
+
+    def leads(self, host: str, heard: Sequence[Reading]) -> Sequence[Lead]:
+        said = [r.value for r in heard if r.channel == "upnp.location"]
+        if "broken" in said:
+            raise ValueError("a defect")
+        return [Lead(int(value), tls=value.startswith("4")) for value in said]
+
+
+def led(known: Knowledge, streams: Recorder, *first: str, later: str | None = None) -> tuple[list[int], list[str]]:
+    """The ports that are visited by a device that said so, in order, and what went wrong."""
+    entry = Entry("127.0.0.1")
+    entry.add(Observation(channel="upnp.location", value=value) for value in first)
+    if later is not None:
+        streams.says[8080] = streams.says[80] = Observation(channel="upnp.location", value=later, port=80)
+    asker = Asker(Plan(ports=(554, 80, 9999)), known, [Web(), Video(), Leader()], streams, lambda _e: None)
+    asyncio.run(asker.ask(entry))
+    return [port for name, port, _hints in streams.calls if name != "look"], asker.problems
+
+
+def test_what_an_answer_leads_to_comes_after_the_first_ports_and_before_those_that_are_guessed(
+    known: Knowledge,
+) -> None:
+    assert led(known, Recorder(), "49152", "49152", "49153") == ([554, 80, 49152, 49153, 9999], [])
+
+
+def test_an_answer_that_comes_late_leads_somewhere_too(known: Knowledge) -> None:
+    assert led(known, Recorder(), later="4443") == ([554, 80, 4443, 9999], [])
+
+
+def test_an_answer_leads_to_a_few_ports_at_the_most(known: Knowledge) -> None:
+    assert led(known, Recorder(), *map(str, range(50_000, 50_020)))[0] == [
+        554, 80, *range(50_000, 50_000 + LEADS), 9999
+    ]  # fmt: skip
+
+
+def test_a_defect_in_following_an_answer_is_told_once_and_loses_nothing_else(known: Knowledge) -> None:
+    ports, problems = led(known, Recorder(), "49152", "broken")
+    assert ports == [554, 80, 9999]
+    assert problems == ["protocol leader failed on answers: ValueError: a defect"]
 
 
 def test_a_defect_on_one_device_is_told_and_ends_only_that_device(

@@ -1,9 +1,31 @@
 from __future__ import annotations
 
-import pytest
+import random
 
-from scanner.model import Observation
-from scanner.protocols.snmp import PROTOCOL
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scanner.model import Observation, Recording, Transport
+from scanner.protocols.base import Alone, Service
+from scanner.protocols.snmp import PORT, PROTOCOL
+
+SERVICE = Service(Transport.UDP, PORT)
+ENGINE = "800007db030cc6ccc68e10"
+QUESTION = bytes.fromhex(
+    "303a020103300f02024a69020300ffe30401040201030410300e0400020100020100040004000400"
+    "301204000400a00c020237f00201000201003000"
+)
+"""Engine discovery as it is known from other scanners: 60 bytes."""
+REPORT = bytes.fromhex(
+    "30820068020103300f02024a69020300ffe3040100020103041d301b040b" + ENGINE + "02010702030dbba0040004000400"
+    "3033040b" + ENGINE + "0400a822020237f002010002010030163014060a2b060106030f010104004106" + "0000000001a3"
+)
+"""A Report as another agent writes it: other lengths, a counter of six bytes."""
+
+
+def device(value: str = ENGINE, channel: str = "snmp.engineid") -> Recording:
+    return Recording(id="d", observations=(Observation(channel=channel, value=value),))
 
 
 def pairs(value: str, channel: str = "snmp.walk") -> list[tuple[str, str]]:
@@ -53,20 +75,135 @@ def test_people_and_places_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "mac"),
+    ("engine", "fields"),
     [
-        ("8000994d035850ed112233", "58:50:ed:11:22:33"),
-        ("0x80:00:99:4d:03:58:50:ed:11:22:33", "58:50:ed:11:22:33"),
-        ("8000994d045850ed112233", None),  # format 4 is text
-        ("0000994d035850ed112233", None),
+        ("8000994d035850ed112233", [("snmp.enterprise", "39245"), ("mac", "58:50:ed:11:22:33")]),
+        ("0x80:00:99:4d:03:58:50:ed:11:22:33", [("snmp.enterprise", "39245"), ("mac", "58:50:ed:11:22:33")]),
+        ("8000994d045850ed112233", [("snmp.enterprise", "39245")]),  # format 4 is text
+        ("8000994d035850ed1122", [("snmp.enterprise", "39245")]),  # too short for an address
+        ("8000994d03015ed1122333", [("snmp.enterprise", "39245")]),  # a group's
+        ("80001f888059dc486145a26322", [("snmp.enterprise", "8072")]),  # net-snmp's own format
+        ("0000994d035850ed112233", []),  # before RFC 3411: no format to go by
+        ("8000994d", []),
+        ("80" * 33, []),
+        ("no such thing", []),
     ],
 )
-def test_engine_ids_of_format_3_hold_the_mac(engine: str, mac: str | None) -> None:
-    assert pairs(engine, "snmp.engineid") == ([("mac", mac)] if mac else [])
-    assert (("mac", mac) in pairs(f"1.3.6.1.6.3.10.2.1.1.0 = Hex-STRING: {engine.removeprefix('0x')}")) is bool(mac)
+def test_engine_ids_hold_the_enterprise_number_and_in_format_3_the_mac(
+    engine: str, fields: list[tuple[str, str]]
+) -> None:
+    assert pairs(engine, "snmp.engineid") == fields
+    walked = pairs(f"1.3.6.1.6.3.10.2.1.1.0 = Hex-STRING: {engine.removeprefix('0x')}")
+    assert [pair for pair in walked if pair[0] in {"mac", "snmp.enterprise"}] == fields
 
 
 def test_a_single_object_id_is_normalised() -> None:
     for spelling in (".1.3.6.1.4.1.368", "iso.3.6.1.4.1.368", "OID: .1.3.6.1.4.1.368", "SNMPv2-SMI::enterprises.368"):
         assert pairs(spelling, "snmp.sysobjectid") == [("snmp.sysobjectid", "1.3.6.1.4.1.368")]
     assert pairs("no such thing", "snmp.sysobjectid") == []
+
+
+def test_the_question_is_engine_discovery_and_nothing_else() -> None:
+    (question,) = PROTOCOL.questions()
+    assert (question.port, question.alone, question.together) == (PORT, Alone.LAST, False)
+    assert len(question.payload) == 60
+    numbered = bytearray(question.payload)
+    numbered[9:11], numbered[50:52] = QUESTION[9:11], QUESTION[50:52]
+    assert bytes(numbered) == QUESTION
+    assert question.payload != PROTOCOL.questions()[0].payload
+
+
+def test_of_a_report_the_engine_id_is_kept_and_nothing_of_how_long_it_runs() -> None:
+    assert PROTOCOL.recognise(REPORT) == "snmp.engineid"
+    assert PROTOCOL.kept(REPORT) == ENGINE
+    whole = pairs("hex:" + REPORT.hex(), "snmp.engineid")  # as it stands in somebody's `udp.payload`
+    assert whole == [("snmp.engineid", ENGINE), ("snmp.enterprise", "2011"), ("mac", "0c:c6:cc:c6:8e:10")]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        QUESTION,
+        REPORT.replace(b"\xa8\x22", b"\xa2\x22"),  # a response: it may carry another engine's id
+        REPORT.replace(b"\x02\x01\x03\x30", b"\x02\x01\x01\x30", 1),  # v2c
+        REPORT.replace(bytes.fromhex(ENGINE), bytes(11)),
+        REPORT.replace(bytes.fromhex(ENGINE), b"\xff" * 11),
+        REPORT + b"\0",
+        b"",
+        b"\x30\x80" + REPORT[4:] + b"\0\0",  # an indefinite length
+        b"\x30\x84\xff\xff\xff\xff" + REPORT[4:],
+        b"\x30\x82\x04\x00" * 300,
+    ],
+)
+def test_whatever_else_is_said_is_no_answer(told: bytes) -> None:
+    assert PROTOCOL.recognise(told) is None
+    assert PROTOCOL.kept(told) == ""
+
+
+@pytest.mark.parametrize("cut", range(len(REPORT)))
+def test_a_cut_off_report_is_none(cut: int) -> None:
+    assert PROTOCOL.recognise(REPORT[:cut]) is None
+
+
+@settings(max_examples=400, deadline=None)
+@given(seed=st.integers(0, 2**32), changes=st.integers(1, 6))
+def test_damaged_messages_are_read_or_refused(seed: int, changes: int) -> None:
+    chance = random.Random(seed)
+    damaged = bytearray(chance.choice((REPORT, QUESTION)))
+    for _ in range(changes):
+        place = chance.randrange(len(damaged))
+        match chance.randrange(3):
+            case 0:
+                damaged[place] = chance.randrange(256)
+            case 1:
+                del damaged[place]
+            case _:
+                damaged[place:place] = chance.randbytes(chance.randrange(1, 8))
+    data = bytes(damaged)
+    if PROTOCOL.recognise(data) is not None:
+        assert 10 <= len(PROTOCOL.kept(data)) <= 64
+    PROTOCOL.violation(data, SERVICE)
+    PROTOCOL.answer(data, device(), SERVICE)
+
+
+def test_a_device_with_an_engine_id_answers_engine_discovery_with_its_own_number() -> None:
+    walk = f".1.3.6.1.6.3.10.2.1.1.0 = Hex-STRING: {bytes.fromhex(ENGINE).hex(' ')}"
+    for one in (device(), device("0x" + ENGINE.upper()), device(walk, "snmp.walk")):
+        assert PROTOCOL.services(one) == (SERVICE,)
+        reply = PROTOCOL.answer(QUESTION, one, SERVICE)
+        assert reply is not None
+        assert QUESTION[7:11] in reply.data
+        assert PROTOCOL.kept(reply.data) == ENGINE
+    assert PROTOCOL.services(device("x", "snmp.sysdescr")) == ()
+    assert PROTOCOL.services(device("nothing of the kind")) == ()
+    assert PROTOCOL.answer(REPORT, device(), SERVICE) is None
+    longest = "80" * 32
+    reply = PROTOCOL.answer(QUESTION, device(longest), SERVICE)
+    assert reply is not None
+    assert PROTOCOL.kept(reply.data) == longest
+
+
+V1 = bytes.fromhex("302902010004067075626c6963a01c0204565adc5d020100020100300e300c06082b060102010101000500")
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (V1, "community"),
+        (V1.replace(b"\x02\x01\x00\x04", b"\x02\x01\x01\x04", 1), "community"),
+        (V1.replace(b"\x06public", b"\x06\0\0\0\0\0\0"), "community"),
+        (QUESTION.replace(b"\x04\x01\x04\x02", b"\x04\x01\x05\x02"), "login"),  # authenticated
+        (QUESTION.replace(b"\x04\x01\x04\x02", b"\x04\x01\x07\x02"), "login"),  # and encrypted
+        (bytes.fromhex("303f020103300f02024a69020300ffe3040104020103041530130400020100020100"
+                       "040561646d696e04000400301204000400a00c020237f00201000201003000"), "login"),  # user "admin"
+        (QUESTION.replace(b"\xa0\x0c", b"\xa3\x0c"), "more than"),  # a SET
+        (QUESTION.replace(b"\xa0\x0c", b"\xa5\x0c"), "more than"),
+        (b"", "no engine discovery"),
+        (b"\0" * 60, "no engine discovery"),
+        (QUESTION[:-1], "no engine discovery"),
+    ],
+)  # fmt: skip
+def test_violations(asked: bytes, why: str) -> None:
+    assert why in str(PROTOCOL.violation(asked, SERVICE))
+    assert PROTOCOL.answer(asked, device(), SERVICE) is None
+    assert PROTOCOL.violation(QUESTION, SERVICE) is None
