@@ -30,9 +30,11 @@ NOBODY = frozenset({"unknown", "software"})
 """Truths for which the right answer is nobody."""
 THIN = frozenset({"tcp.open", "nmap.service"})
 DEFAULT_HEARD = (
-    "mac", "http.*", "tls.*", "rtsp.*", "onvif.*", "soap.*", "wsdiscovery.*", "sadp.*", "dhip.*", "discovery.dahua",
+    "mac", "tcp.open", "http.*", "tls.*", "rtsp.*", "onvif.*", "soap.*", "wsdiscovery.*", "sadp.*", "dhip.*",
+    "discovery.*", "xm.*", "tplink.*", "upnp.*", "mdns.*", "nbns.*", "netbios.*", "sip.response", "sip.header.*",
+    "snmp.engineid", "snmp.enterprise", "tcp.banner", "ssh.banner", "telnet.banner", "ftp.banner",
 )  # fmt: skip
-"""Channels that a default scan can hear."""
+"""Channels that a default scan can hear: whatever the protocols ask for (a test holds it against them)."""
 BINS = 10
 DRAWS = 400
 """Repetitions behind an interval."""

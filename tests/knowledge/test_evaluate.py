@@ -8,6 +8,8 @@ from scanner import knowledge
 from scanner.knowledge import Knowledge, evaluate
 from scanner.knowledge.evaluate import Case, Evaluation
 from scanner.model import Identity, Level, Observation, Recording, Source, Truth
+from scanner.protocols import protocols
+from scanner.recordings import only
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +102,24 @@ def test_which_cases_count(recording: Recording, counted: bool) -> None:
 
 
 def test_what_a_default_scan_hears(known: Knowledge) -> None:
-    pool = [_recording("a", channel="sip.response"), _recording("b"), _recording("c", channel="snmp.sysdescr")]
+    pool = [_recording("a", channel="dhcp.hostname"), _recording("b"), _recording("c", channel="snmp.sysdescr")]
     scored = evaluate.evaluate(pool, known, heard_by="default")
     assert [case.recording.id for case in scored.cases] == ["b"]
     assert scored.dropped == 2
+
+
+def test_whatever_a_scan_asks_for_counts_as_heard_and_nothing_that_it_does_not() -> None:
+    every = protocols().values()
+    asked = {question.channel for p in every if p.tier <= 2 for question in p.questions()}
+    streams = {"http.response", "rtsp.response", "onvif.response", "tcp.banner", "ssh.banner", "upnp.description"}
+    unasked = {
+        "snmp.walk", "snmp.sysdescr", "snmp.sysobjectid", "sip.gb28181.manufacturer", "lldp.frame", "cdp.frame",
+        "dhcp.packet", "dhcp.hostname", "smtp.banner", "modbus.device_id", "nmap.service", "udp.payload",
+    }  # fmt: skip
+    wanted = asked | streams | {"mac", "tcp.open", "tls.subject"}
+    told = [Observation(channel=channel, value="x") for channel in sorted(wanted | unasked)]
+    (heard,) = only([Recording(id="d", observations=tuple(told))], evaluate.DEFAULT_HEARD)
+    assert {seen.channel for seen in heard.observations} == wanted
 
 
 def test_leaving_a_source_out_drops_what_was_learned_from_it_alone(known: Knowledge) -> None:

@@ -55,6 +55,11 @@ def _found(document: str) -> Observation:
     return Observation(channel="wsdiscovery.response", port=3702, value=document)
 
 
+def _ssdp(location: str) -> Observation:
+    value = f"HTTP/1.1 200 OK\r\nLOCATION: {location}\r\nST: upnp:rootdevice\r\n\r\n"
+    return Observation(channel="upnp.ssdp", port=1900, value=value)
+
+
 def _to(place: str) -> Observation:
     return _web(f"Location: {place}\r\nContent-Length: 0\r\n", status="302 Found")
 
@@ -88,7 +93,24 @@ DEVICES: dict[str, tuple[Observation, ...]] = {
         _web(f'Server: {ESCAPE}\r\nWWW-Authenticate: Digest realm="{ESCAPE}", nonce="1"\r\n', status="401 No"),
         Observation(channel="rtsp.response", port=554, request="OPTIONS",
                     value=f"RTSP/1.0 200 OK\r\nCSeq: 1\r\nServer: {ESCAPE}\r\n\r\n"),
+        Observation(channel="sip.response", value=f"SIP/2.0 200 OK\r\nServer: {ESCAPE}\r\n\r\n"),
+        Observation(channel="snmp.engineid", value="8000000003020000000001"),
+        Observation(channel="upnp.description", value=f"<friendlyName>{ESCAPE}</friendlyName>"),
     ),
+    "described-elsewhere": (_ssdp(f"http://{VICTIM}:49152/d.xml"), _ssdp(f"http://{VICTIM}/d.xml")),
+    "described-in-disguise": (_ssdp(f"http://10.77.0.22@{VICTIM}/d.xml"), _ssdp("http://127.0.0.1/d.xml")),
+    "described-on-a-printers-port": (_ssdp("http://10.77.0.23:9100/d.xml"), Observation(channel="tcp.open", value="9100")),
+    "described-on-a-makers-port": (_ssdp("http://10.77.0.24:37777/"), Observation(channel="tcp.open", value="37777")),
+    "described-by-a-login": (_ssdp("http://10.77.0.25/ISAPI/Security/userCheck"), _web("Server: x\r\n")),
+    "description-moved": (Observation(
+        channel="upnp.description",
+        value=f"HTTP/1.1 302 Found\r\nLocation: http://{VICTIM}/d.xml\r\nContent-Length: 0\r\n\r\n",
+    ),),
+    "description-bomb": (Observation(
+        channel="upnp.description",
+        value="hex:" + (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + BOMB).hex(),
+    ),),
+    "description-with-entities": (Observation(channel="upnp.description", value=ELSEWHERE),),
 }  # fmt: skip
 BEHAVIOURS = ("silent", "tarpit", "endless", "half", "reset", "garbage")
 CAMERA = (_web("Server: DNVRS-Webs\r\n"), Observation(channel="sadp.devicedescription", value="DS-2CD2032-I"))
@@ -139,9 +161,22 @@ def test_a_report_that_cannot_be_written_is_not_lost(hostile: Lab, me: Any) -> N
     assert not set(done.stdout) & TERMINAL
 
 
+def _begun(pid: int) -> None:
+    """Wait until a scan minds being told to end: on a busy machine, a command takes its time to get there."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        caught = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt:"))
+        if caught >> (signal.SIGTERM - 1) & 1:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the scan did not begin")
+
+
 @pytest.mark.parametrize(("number", "after"), [(signal.SIGHUP, 1.5), (signal.SIGTERM, 3.0), (signal.SIGINT, 0.8)])
 def test_whenever_it_is_ended_it_tells_what_it_knows(hostile: Lab, me: Any, number: signal.Signals, after: float) -> None:
     process = me.start("scan", TARGETS, "--rate", "40", "--format", "json", enter=hostile.ready.enter)
+    _begun(process.pid)
     time.sleep(after)
     process.send_signal(number)
     asked = time.monotonic()
