@@ -182,7 +182,7 @@ def test_whenever_it_is_ended_it_tells_what_it_knows(hostile: Lab, me: Any, numb
     asked = time.monotonic()
     out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "")
-    assert time.monotonic() - asked < 3  # a second, and the report; other tests share the machine
+    assert time.monotonic() - asked < 10  # a second, and the report; other tests share the machine
     assert json.loads(out)["scan"]["interrupted"] is True
 
 

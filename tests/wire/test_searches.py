@@ -78,8 +78,8 @@ def test_every_search_is_answered_and_nobody_hears_another(me: Any, place: Any, 
     told = {where[device["ip"]]: device for device in report["devices"]}
     assert set(told) == {*SAID, "certain"}
     assert (told["certain"]["manufacturer"], told["certain"]["level"]) == ("hikvision", "confirmed")
-    spoken = {}
-    heard = {}
+    spoken: dict[str, set[str]] = {}
+    heard: dict[tuple[str, str], Observation] = {}
     for name in SAID:
         file = next((place / "rec").glob(f"*{told[name]['ip'].replace('.', '-')}.yaml"))
         (recording,) = load(file).recordings
