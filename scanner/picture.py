@@ -1,21 +1,25 @@
 """One picture of several sources: who hears what about whom is entered here, and devices come out.
 
 Same MAC and address is one device. What names only a MAC belongs to the device with that MAC, what names only an
-address to the device at that address. Nothing is decided by order: a capture may come before or after the table that
-tells the MAC. Sources keep their names and times; where they contradict each other, that is a warning, never hidden.
+address to the device that had that address then: where several MACs claim it, their times decide, and where these do
+not, it stands by itself. A MAC that stands for more addresses than one device has is a router's, or proxy ARP: it is
+shown once, and says nothing of who is behind it. Nothing is decided by order: a capture may come before or after the
+table that tells the MAC. Sources keep their names and times; where they contradict each other, that is a warning,
+never hidden.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache, lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from msgspec.structs import replace
 
 from scanner.channels import find
-from scanner.discover.book import MAX_OBSERVATIONS, masked, name, united
+from scanner.discover.book import MAX_OBSERVATIONS, SEVERAL, claimed, masked, name, shared, united
 from scanner.errors import Code, InputProblem, Notice, notice
 from scanner.imports.base import Heard
 from scanner.model import Observation, Place, Recording, Via
@@ -27,8 +31,15 @@ MAX_SAME, MAX_RAW = 60, 12
 """Fields and raw answers of one channel of one device on one port that are kept: announcements repeat for ever."""
 MAX_WARNED = 20
 """Warnings of one kind that are spelled out."""
+NEAR = 3600.0
+"""Seconds around a sighting in which an address that later has another MAC is taken to have had the same one: few
+leases are shorter."""
 SEVERAL_V6 = 16
 """IPv6 addresses one host may use besides one of IPv4 (RFC 8981 gives it a new one every day)."""
+
+
+_Key = tuple[str, int | None, str, str | None]
+"""Channel, port, value and source."""
 
 
 @dataclass(slots=True)
@@ -36,10 +47,12 @@ class _Said:
     """What was said of a device, besides that it is there."""
 
     addresses: dict[str, None] = field(default_factory=dict)
-    observations: dict[tuple[str, int | None, str, str | None], Observation] = field(default_factory=dict)
+    observations: dict[_Key, Observation] = field(default_factory=dict)
     counts: dict[tuple[str, int | None], int] = field(default_factory=dict)
     ports: dict[str, dict[int, str | None]] = field(default_factory=dict)
     """Source → open port → when."""
+    lone: dict[_Key, None] = field(default_factory=dict)
+    """Which of the observations named the MAC alone."""
 
 
 _Told = tuple[tuple[str, str | None, str | None], ...]
@@ -73,9 +86,11 @@ class Picture:
         self._by_address: dict[str, list[_Entry]] = {}
         self._named: dict[str, _Entry] = {}
         self._on_device = on_device
+        self._owned = 0
+        """Addresses of which something was said that named no MAC, and that a MAC has."""
 
     def __len__(self) -> int:
-        return len(self._entries) + len(self._named)
+        return len(self._entries) + len(self._named) - self._owned
 
     def enter(self, heard: Heard, source: str | None, at: str | None = None) -> None:
         """Enter one thing heard. `at`: when, where the thing itself does not say. Raises `InputProblem` when full."""
@@ -86,7 +101,9 @@ class Picture:
         for address in heard.addresses:
             entry.more().addresses[address] = None
         for seen in heard.observations:
-            _keep(entry, seen, source, when)
+            key = _keep(entry, seen, source, when)
+            if key is not None and heard.address is None and heard.mac is not None:
+                entry.more().lone[key] = None
         if heard.place is not None:
             entry.place = _nearer(entry.place, _told_by(heard.place, source))
 
@@ -96,12 +113,14 @@ class Picture:
         if entry is not None and (mac is not None or address is not None):
             return entry
         if mac is not None and address is not None:
-            if mac in self._by_mac or address in self._by_address:
-                return self._adopted(mac, address)
-            return self._new(mac, address, None)
+            lone = self._entries.pop((mac, None), None) if mac in self._by_mac else None
+            if lone is None:
+                return self._new(mac, address, None)
+            lone.address = address
+            self._entries[mac, address] = lone
+            self._own(lone, address)
+            return lone
         if mac is not None and (same := self._by_mac.get(mac)):
-            return same[0]
-        if address is not None and (same := self._by_address.get(address)):
             return same[0]
         if mac is None and address is None:
             key = heard.name or ""
@@ -111,46 +130,28 @@ class Picture:
             return self._named[key]
         return self._new(mac, address, heard.name)
 
-    def _adopted(self, mac: str, address: str) -> _Entry:
-        """The entry that knew only the one half of this pair so far, else a new one."""
-        lone = self._entries.pop((mac, None), None)
-        if lone is not None:
-            lone.address = address
-            self._entries[mac, address] = lone
-            self._by_address.setdefault(address, []).append(lone)
-            bare = self._entries.get((None, address))
-            if bare is not None:  # both halves were known apart
-                self._absorb(lone, bare)
-            return lone
-        bare = self._entries.pop((None, address), None)
-        if bare is not None:
-            bare.mac = mac
-            self._entries[mac, address] = bare
-            self._by_mac.setdefault(mac, []).append(bare)
-            return bare
-        return self._new(mac, address, None)
-
-    def _absorb(self, entry: _Entry, other: _Entry) -> None:
-        del self._entries[other.mac, other.address]
-        self._by_address[other.address or ""].remove(other)
-        if other.said is not None:
-            for seen in other.said.observations.values():
-                _keep(entry, seen, seen.source, seen.at)
-            for source, ports in other.said.ports.items():
-                entry.more().ports.setdefault(source, {}).update(ports)
-            entry.more().addresses.update(other.said.addresses)
-        if other.place is not None:
-            entry.place = _nearer(entry.place, other.place)
-
     def _new(self, mac: str | None, address: str | None, label: str | None) -> _Entry:
-        self._count()
         entry = _Entry(mac, address, label)
+        if mac is None and address in self._by_address:
+            self._owned += 1
+        else:
+            self._count()
         self._entries[mac, address] = entry
         if mac is not None:
             self._by_mac.setdefault(mac, []).append(entry)
-        if address is not None:
-            self._by_address.setdefault(address, []).append(entry)
+            if address is not None:
+                self._own(entry, address)
         return entry
+
+    def _own(self, entry: _Entry, address: str) -> None:
+        """Enter that the entry's MAC has this address."""
+        same = self._by_address.get(address)
+        if same is not None:
+            same.append(entry)
+            return
+        self._by_address[address] = [entry]
+        if (None, address) in self._entries:
+            self._owned += 1
 
     def _count(self) -> None:
         count = len(self._entries) + len(self._named)
@@ -164,7 +165,7 @@ class Picture:
         """One recording for each device, in the order first heard of, and the contradictions as sentences."""
         warnings: list[Notice] = []
         made: list[Recording] = []
-        gone: set[int] = set()
+        gone = self._attributed()
         for entry in (*self._entries.values(), *self._named.values()):
             if id(entry) in gone:
                 continue
@@ -175,7 +176,60 @@ class Picture:
         found, strangers = united(made)
         warnings += self._claimed()
         warnings += _answering(found, strangers)
-        return found, warnings
+        return self._unmasked(found, strangers), warnings
+
+    def _attributed(self) -> set[int]:
+        """Gives what was said of addresses alone to who had them; the entries of which nothing is left over."""
+        gone: set[int] = set()
+        if not self._owned:
+            return gone
+        for entry in self._entries.values():
+            owners = self._by_address.get(entry.address or "") if entry.mac is None else None
+            if not owners:
+                continue
+            if len(owners) == 1:
+                _absorb(owners[0], entry)
+                gone.add(id(entry))
+            elif not _divided(entry, owners):
+                gone.add(id(entry))
+        return gone
+
+    def _unmasked(self, recordings: list[Recording], strangers: Sequence[str]) -> list[Recording]:
+        """The recordings with each MAC of a router, or of proxy ARP, told once: it does not say who is behind it."""
+        counts = {mac: sum(other.address is not None for other in self._by_mac[mac]) for mac in strangers}
+        crowded = {mac for mac, number in counts.items() if number > SEVERAL}
+        if not crowded:
+            return recordings
+        found: list[Recording] = []
+        told: set[str] = set()
+        for recording in recordings:
+            mac = recording.mac
+            if mac is None or mac not in crowded:
+                found.append(recording)
+                continue
+            if mac not in told:
+                told.add(mac)
+                found.append(self._stranger(mac))
+            bare = _Entry(None, recording.ip)
+            entry = self._entries.get((mac, recording.ip))
+            if entry is not None and entry.said is not None:
+                lone = entry.said.lone
+                kept = {key: seen for key, seen in entry.said.observations.items() if key not in lone}
+                bare.said = _Said(entry.said.addresses, kept, entry.said.counts, entry.said.ports)
+            found.append(_recording(bare, ()))
+        return found
+
+    def _stranger(self, mac: str) -> Recording:
+        """A router, by what names its MAC alone."""
+        alone = _Entry(mac, None)
+        for entry in self._by_mac[mac]:
+            for source, first, last in entry.told:
+                alone.told = _again(_again(alone.told, source, first), source, last)
+            if entry.place is not None:
+                alone.place = _nearer(alone.place, entry.place)
+            if entry.said is not None:
+                alone.more().observations.update((key, entry.said.observations[key]) for key in entry.said.lone)
+        return _recording(alone, ())
 
     def _claimed(self) -> list[Notice]:
         """Addresses that several MACs claim, with who says so and when."""
@@ -183,16 +237,71 @@ class Picture:
         found = [(a, same) for a, same in several if len({e.mac for e in same}) > 1]
         sentences: list[Notice] = []
         for address, same in found[:MAX_WARNED]:
-            claims = "; ".join(f"{e.mac} ({_sources(e)})" for e in same[:4] if e.mac is not None)
-            sentences.append(notice(
-                Code.SHARED_ADDRESS,
-                f"{address} is claimed by {len(same)} MAC addresses: {claims}. Two devices share it, it was given to "
-                "another one meanwhile, or somebody forges it; each is shown by itself",
-            ))
+            claims = [f"{e.mac} ({_sources(e)})" for e in same if e.mac is not None]
+            sentences.append(notice(Code.SHARED_ADDRESS, claimed(address, claims)))
         if len(found) > MAX_WARNED:
             words = f"{len(found) - MAX_WARNED} more addresses are claimed by several MAC addresses"
             sentences.append(notice(Code.SHARED_ADDRESS, words))
         return sentences
+
+
+def _absorb(entry: _Entry, other: _Entry) -> None:
+    """What was said of the other one was said of this entry."""
+    if other.said is not None:
+        for seen in other.said.observations.values():
+            _keep(entry, seen, seen.source, seen.at)
+        for source, ports in other.said.ports.items():
+            entry.more().ports.setdefault(source, {}).update(ports)
+        entry.more().addresses.update(other.said.addresses)
+    if other.place is not None:
+        entry.place = _nearer(entry.place, other.place)
+
+
+def _divided(entry: _Entry, owners: Sequence[_Entry]) -> bool:
+    """Give each thing said of an address to the owner that had it then; whether anything is left of the entry."""
+    said = entry.said
+    if said is None:
+        return entry.place is not None
+    moments = [
+        (moment, number) for number, owner in enumerate(owners) for _source, *seen in owner.told
+        for moment in {_seconds(at) for at in seen} if moment is not None
+    ]  # fmt: skip
+    for key, seen in list(said.observations.items()):
+        owner = _then(moments, _seconds(seen.at))
+        if owner is not None:
+            _keep(owners[owner], seen, seen.source, seen.at)
+            del said.observations[key]
+    for source, ports in list(said.ports.items()):
+        for port, at in list(ports.items()):
+            owner = _then(moments, _seconds(at))
+            if owner is not None:
+                owners[owner].more().ports.setdefault(source, {})[port] = ports.pop(port)
+        if not ports:
+            del said.ports[source]
+    return bool(said.observations or said.ports or said.addresses or entry.place)
+
+
+def _then(moments: Sequence[tuple[float, int]], moment: float | None) -> int | None:
+    """Who had an address at a moment: the only one seen with it around then, else whoever was seen with it last before
+    and first after. None where nobody can tell. `moments`: when, who.
+    """
+    if moment is None:
+        return None
+    who = {number for at, number in moments if abs(at - moment) <= NEAR}
+    if len(who) != 1:
+        before = max((at for at, _ in moments if at <= moment), default=None)
+        after = min((at for at, _ in moments if at >= moment), default=None)
+        who = {number for at, number in moments if at in {before, after}} if None not in {before, after} else set()
+    return who.pop() if len(who) == 1 else None
+
+
+@lru_cache(maxsize=4096)
+def _seconds(at: str | None) -> float | None:
+    """A time of RFC 3339 in seconds."""
+    try:
+        return datetime.fromisoformat(at).timestamp() if at is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 @lru_cache(maxsize=256)
@@ -219,28 +328,29 @@ def _told_by(place: Place, source: str | None) -> Place:
     return place if place.source else replace(place, source=source)
 
 
-def _keep(entry: _Entry, seen: Observation, source: str | None, when: str | None) -> None:
-    """Keep an observation, masked, within bounds, with its source and time."""
+def _keep(entry: _Entry, seen: Observation, source: str | None, when: str | None) -> _Key | None:
+    """Keep an observation, masked, within bounds, with its source and time; tells its key where it was new."""
     if seen.channel == "tcp.open":
         ports = entry.more().ports.setdefault(seen.source or source or "", {})
         for word in seen.value.split(","):
             if word.strip().isdigit() and len(ports) < 4096:
                 ports.setdefault(int(word), seen.at or when)
-        return
+        return None
     if seen.channel == "mac" and seen.value == entry.mac:
-        return
+        return None
     label = seen.source or source
     key = (seen.channel, seen.port, seen.value, label)
     said = entry.more()
     if key in said.observations or len(said.observations) >= MAX_OBSERVATIONS:
-        return
+        return None
     kind = (seen.channel, seen.port)
     if said.counts.get(kind, 0) >= _most(seen.channel):
-        return
+        return None
     said.counts[kind] = said.counts.get(kind, 0) + 1
     if seen.source is None or seen.at is None:
         seen = replace(seen, source=label, at=seen.at or when)
     said.observations[key] = masked(seen)
+    return key
 
 
 @cache
@@ -353,19 +463,12 @@ def _sightings(entry: _Entry) -> list[Observation]:
 def _answering(recordings: Sequence[Recording], strangers: Sequence[str]) -> list[Notice]:
     """MACs that stand for several addresses and are not known to be one device."""
     wanted = set(strangers)
-    shared: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for recording in recordings:
         if recording.mac in wanted:
-            shared.setdefault(recording.mac or "", []).append(recording.ip or recording.id)
-    sentences = [
-        notice(
-            Code.SHARED_MAC,
-            f"{mac} stands for {len(places)} addresses ({', '.join(places[:4])}{', …' if len(places) > 4 else ''}): "
-            "a router, proxy ARP, a lease that moved, or one device with several addresses; each is shown by itself",
-        )
-        for mac, places in list(shared.items())[:MAX_WARNED]
-    ]
-    if len(shared) > MAX_WARNED:
-        words = f"{len(shared) - MAX_WARNED} more MAC addresses stand for several addresses"
+            found.setdefault(recording.mac or "", []).append(recording.ip or recording.id)
+    sentences = [notice(Code.SHARED_MAC, shared(mac, places)) for mac, places in list(found.items())[:MAX_WARNED]]
+    if len(found) > MAX_WARNED:
+        words = f"{len(found) - MAX_WARNED} more MAC addresses stand for several addresses"
         sentences.append(notice(Code.SHARED_MAC, words))
     return sentences

@@ -94,6 +94,61 @@ def test_a_host_of_both_internets_is_one_device() -> None:
     assert warnings == []
 
 
+def _of(picture: Picture) -> dict[tuple[str | None, str | None], set[str]]:
+    return {(r.mac, r.ip): {o.value for o in r.observations if o.channel != "mac"} for r in picture.recordings()[0]}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize(("at", "whose"), [
+    ("2026-11-20T10:30:00Z", MAC), ("2026-11-24T10:30:00Z", OTHER), ("2026-11-24T12:30:00Z", OTHER), ("2026-11-22T00:00:00Z", None), (None, None),
+    ("2026-11-26T00:00:00Z", None), ("2026-11-24T10:00:00Z", OTHER),
+])  # fmt: skip
+def test_what_an_address_said_belongs_to_who_had_it_then(order: tuple[int, ...], at: str | None, whose: str | None) -> None:
+    """The address was given to another device meanwhile: nmap's answers, which name no MAC, accuse neither for the other."""
+    ports = Observation(channel="tcp.open", value="80")
+    parts = (
+        (Heard(MAC, "192.0.2.1"), "old.txt", "2026-11-20T10:00:00Z"), (Heard(None, "192.0.2.1", (TITLE, ports)), "nmap.xml", at),
+        (Heard(OTHER, "192.0.2.1"), "new.txt", "2026-11-24T10:00:00Z"),
+    )  # fmt: skip
+    picture = Picture()
+    for number in order:
+        picture.enter(*parts[number])
+    picture.enter(Heard(OTHER, "192.0.2.1"), "new.txt", "2026-11-24T12:00:00Z")
+    recordings, warnings = picture.recordings()
+
+    found = _of(picture)
+    assert found[whose, "192.0.2.1"] == {"WEB SERVICE", "80"}
+    assert len(found) == (2 if whose else 3)
+    assert sorted(said for mac, said in found.items() if mac[0] != whose) == [set()] * (1 if whose else 2)
+    assert len(recordings) == len(found)
+    assert "192.0.2.1 is claimed by 2 MAC addresses" in warnings[0]
+
+
+def test_a_router_is_told_once_and_accuses_nobody_behind_it() -> None:
+    picture = Picture()
+    for number in range(1, 30):
+        picture.enter(Heard(MAC, f"192.0.2.{number}", (TITLE,) if number == 7 else ()), "arp.txt", "2026-11-24T00:00:00Z")
+    picture.enter(Heard(MAC, None, (NAME,), Place(switch="core", port="1")), "walk")
+    recordings, (warning,) = picture.recordings()
+
+    (router,) = [r for r in recordings if r.mac is not None]
+    assert (router.mac, router.ip, {o.value for o in router.observations}) == (MAC, None, {MAC, "cam-1"})
+    assert router.place is not None
+    assert "stands for 29 addresses" in warning
+    others = {r.ip: [o.value for o in r.observations] for r in recordings if r.mac is None}
+    assert others == {f"192.0.2.{n}": ["WEB SERVICE"] if n == 7 else [] for n in range(1, 30)}
+
+
+def test_an_address_is_counted_once_whoever_names_it() -> None:
+    picture = Picture()
+    picture.enter(Heard(None, "192.0.2.1", (TITLE,)), "a")
+    picture.enter(Heard(MAC, None, (NAME,)), "b")
+    assert len(picture) == 2
+    picture.enter(Heard(MAC, "192.0.2.1"), "c")
+    picture.enter(Heard(None, "192.0.2.1"), "d")
+    assert len(picture) == len(picture.recordings()[0]) == 1
+
+
 def test_ports_of_several_records_become_one_list() -> None:
     picture = Picture()
     for port in ("443", "80", "80", "8000,554"):

@@ -87,10 +87,11 @@ def command(
     today = datetime.now(tz=UTC).date()
     cover = assess.coverage(devices, warnings=assess.age_warnings(known, today))
     result = annotations.added(assess.report(scan, devices, cover, known))
-    options.emit(pieces(renderer, result), output)
+    written = options.delivered(lambda: pieces(renderer, result), output)
     for problem_text in problems:
         options.complain(problem_text)
-    if not (keeping.store(result, given["store"], known) & options.bundled(result, known, given)):
+    stored = keeping.store(result, given["store"], known, asked=False) & options.bundled(result, known, given)
+    if not (written and stored):
         return 3
     if problems:
         return 2

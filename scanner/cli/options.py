@@ -293,6 +293,22 @@ def emit(content: str | bytes | Iterable[str], path: Path | None, what: str = "-
         raise UsageProblem(f"{what} {path}: cannot be written: {error.strerror or error}") from error
 
 
+def delivered(make: Callable[[], str | bytes | Iterable[str]], path: Path | None) -> bool:
+    """Whether the result that `make` gives stands where it was wanted; elsewhere it goes to standard output, so that
+    nothing that took a scan's time is lost. What failed is said.
+    """
+    try:
+        emit(make(), path)
+    except UsageProblem as problem:
+        if path is None:
+            complain(notice(Code.WRITE, f"{problem}; `lanveto explain` still knows this scan"))
+            return False
+        complain(notice(Code.WRITE, f"{problem}; the report goes to standard output instead"))
+        delivered(make, None)
+        return False
+    return True
+
+
 def _encoded(content: str | bytes | Iterable[str]) -> Iterator[bytes]:
     """The bytes of a result; text ends with a line end."""
     if isinstance(content, bytes):

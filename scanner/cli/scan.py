@@ -125,29 +125,13 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
         result = annotations.added(result)
         written = results.close(result)
     if results.streamed is None:
-        written = _write(renderer.render(result), given["output"])
+        written = options.delivered(lambda: renderer.render(result), given["output"])
     for failure in result.scan.failures:
         options.complain(notice(Code.SCAN, f"not completed: {failure}"))
     kept = keeping.store(result, given["store"], known, misses=given["misses"])
     kept &= options.bundled(result, known, given)
     published = _publish(result, broker)
     return _code(result, done=written and kept and published, found=results.found)
-
-
-def _write(text: str | bytes, path: Path | None) -> bool:
-    """Whether the report stands where it was wanted; elsewhere it goes to standard output, so that no scan is lost."""
-    from scanner.errors import Code, UsageProblem, notice
-
-    try:
-        options.emit(text, path)
-    except UsageProblem as problem:
-        if path is None:
-            options.complain(notice(Code.WRITE, f"{problem}; `lanveto explain` still knows this scan"))
-            return False
-        options.complain(notice(Code.WRITE, f"{problem}; the report goes to standard output instead"))
-        _write(text, None)
-        return False
-    return True
 
 
 def _code(result: Report, *, done: bool, found: bool) -> int:

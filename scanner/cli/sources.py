@@ -123,7 +123,7 @@ class Work:
         problem = state.save_last(recordings)
         if problem:
             options.complain(notice(Code.MEMORY, f"this is not remembered for `lanveto explain`: {problem}"))
-        options.emit(pieces(self.renderer, result), self.given["output"])
+        written = options.delivered(lambda: pieces(self.renderer, result), self.given["output"])
         for text in (*told.problems, *told.failures):
             options.complain(text)
         stored = keeping.store(
@@ -132,7 +132,7 @@ class Work:
         stored &= options.bundled(result, self.known, self.given)
         if told.interrupted:
             return 130
-        if told.failures or not stored:
+        if told.failures or not (written and stored):
             return 3
         if told.problems:
             return 2

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_OBSERVATIONS = 400
 """Observations of one device that are kept."""
 
+SEVERAL = 8
+"""Addresses that one device may have; a MAC that stands for more is a router's, or proxy ARP."""
+
 _OTHER = re.compile(r"[^0-9a-zA-Z]")
 
 SAME: frozenset[str] = frozenset({
@@ -113,6 +116,24 @@ def name(address: str, mac: str | None) -> str:
     return f"{mac.replace(':', '')}-{place}" if mac else f"ip-{place}"
 
 
+def claimed(address: str, macs: Sequence[str]) -> str:
+    """The sentence about an address that several MACs claim; each as it is to be shown, perhaps with who says so."""
+    return (
+        f"{address} is claimed by {len(macs)} MAC addresses: {_some(macs, '; ')}. Two devices share it, it was given "
+        "to another one meanwhile, or somebody forges it; each is shown by itself"
+    )
+
+
+def shared(mac: str, places: Sequence[str]) -> str:
+    """The sentence about a MAC that stands for several addresses and is not known to be one device."""
+    why = "a router, proxy ARP, a lease that moved, or one device with several addresses"
+    return f"{mac} stands for {len(places)} addresses ({_some(places, ', ')}): {why}; each is shown by itself"
+
+
+def _some(parts: Sequence[str], between: str) -> str:
+    return between.join((*parts[:4], "…") if len(parts) > 4 else parts)
+
+
 class Book:
     """All devices of a scan, by (MAC, IP). One that is finished leaves it; only its name is remembered."""
 
@@ -127,7 +148,7 @@ class Book:
         self._by_address: dict[str, list[Entry]] = {}
         self._finished: dict[str, str | None] = {}
         self._places: dict[str, list[str]] = {}
-        self._claimed: dict[str, None] = {}
+        self._claimed: dict[str, dict[str, None]] = {}
         self.excluded: set[str] = set()
         """Addresses that answered and are excluded (by their MAC, or because they answer to everybody)."""
 
@@ -152,9 +173,9 @@ class Book:
         """Whether a device is the one that is asked at its address: the first that claimed it."""
         return self.at(entry.address) is entry and entry.address not in self._finished
 
-    def conflicts(self) -> list[str]:
-        """Addresses that several MACs claim."""
-        return list(self._claimed)
+    def conflicts(self) -> dict[str, Sequence[str]]:
+        """Addresses that several MACs claim, and these MACs."""
+        return {address: list(macs) for address, macs in self._claimed.items()}
 
     def places(self, mac: str | None) -> Sequence[str]:
         """All addresses at which a MAC was seen, those of finished devices included."""
@@ -202,7 +223,7 @@ class Book:
             first = self._finished[address]
             if mac is None or first is None or mac == first:
                 return None
-            self._claimed[address] = None
+            self._claimed.setdefault(address, {}).update({first: None, mac: None})
         entry = self._entries.get((mac, address)) or self._adopt(address, mac)
         entry.methods.add(sighting.method)
         entry.link = entry.link or sighting.link
@@ -237,7 +258,8 @@ class Book:
                 self._entries[mac, address] = entry
                 return entry
         if known:
-            self._claimed[address] = None
+            macs = (*(entry.mac for entry in known), mac)
+            self._claimed.setdefault(address, {}).update((found, None) for found in macs if found is not None)
         entry = Entry(address, mac)
         known.append(entry)
         self._entries[mac, address] = entry

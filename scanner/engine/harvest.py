@@ -26,8 +26,6 @@ from scanner.model import Device, Identity, Observation, Recording, Via
 from scanner.net.ledger import Ledger
 from scanner.protocols.base import Question
 
-SEVERAL = 8
-"""Addresses that one device may have; a MAC that stands for more is a router's, or proxy ARP."""
 ROOM = 2048
 """Devices that may wait here before those who ask wait too."""
 _BATCH = 32

@@ -21,11 +21,11 @@ from scanner import discover, state
 from scanner.config import Plan
 from scanner.discover import multicast
 from scanner.discover.base import Ground, Scene, Unable, Way
-from scanner.discover.book import Book, Entry, Sighting
+from scanner.discover.book import SEVERAL, Book, Entry, Sighting
 from scanner.engine import ways
 from scanner.engine.asking import Asker, Minds
 from scanner.engine.checkpoint import FORMAT, Beginning, Past, Portion, Record, Silent, plan_fields, terrain
-from scanner.engine.harvest import SEVERAL, Harvest, Tell
+from scanner.engine.harvest import Harvest, Tell
 from scanner.errors import Code, Notice, notice
 from scanner.knowledge import Knowledge
 from scanner.model import Method

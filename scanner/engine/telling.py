@@ -9,7 +9,7 @@ import msgspec
 
 import scanner
 from scanner import assess
-from scanner.engine.harvest import SEVERAL
+from scanner.discover.book import SEVERAL, claimed, shared
 from scanner.engine.stages import Stages
 from scanner.errors import Code
 from scanner.model import Device, Report, Scan
@@ -56,15 +56,10 @@ def _order(device: Device) -> tuple[int, int, str]:
 
 def _notices(stages: Stages) -> None:
     book, harvest = stages.book, stages.harvest
-    for address in book.conflicts():
-        stages.warn(Code.SHARED_ADDRESS, f"{address} is claimed by several MAC addresses: two devices share it")
+    for address, macs in book.conflicts().items():
+        stages.warn(Code.SHARED_ADDRESS, claimed(address, macs))
     for mac in harvest.strangers | dict.fromkeys(book.crowded(SEVERAL)):
-        shared = book.places(mac)
-        stages.warn(
-            Code.SHARED_MAC,
-            f"{mac} answers for {len(shared)} addresses ({', '.join(shared[:4])}{', …' if len(shared) > 4 else ''}): "
-            "a router, proxy ARP, or one device with several addresses; each is shown by itself",
-        )
+        stages.warn(Code.SHARED_MAC, shared(mac, book.places(mac)))
     if harvest.everywhere:
         stages.warn(
             Code.EVERY_PORT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -12,6 +13,10 @@ from scanner.store import reading
 from scanner.store.changes import Asked, Change, Facts, compare, compare_actions
 from scanner.store.findings import MISSES
 from scanner.store.opening import Store
+from scanner.store.writing import Head
+
+MAX_HALVES = 20
+"""Devices that may be known by two keys and are named."""
 
 
 class Appeared(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,18 +80,27 @@ def diff(store: Store, before: reading.Entry, after: reading.Entry, *, misses: i
         verdicts = compare_actions(then[key].actions, now[key].actions)
         if facts or verdicts:
             changed.append(Changed(device=key, facts=now[key].facts, changes=facts, verdicts=verdicts))
-    return Difference(
-        before=before,
-        after=after,
-        appeared=tuple(
-            Appeared(device=key, facts=now[key].facts, actions=dict(now[key].actions))
-            for key in sorted(now.keys() - then.keys())
-        ),
-        missing=_missing(store, {k: then[k] for k in sorted(then.keys() - now.keys())}, after, misses),
-        changed=tuple(sorted(changed, key=lambda c: c.device)),
-        same=len(then.keys() & now.keys()) - len(changed),
-        notes=_notes(store, before, after),
+    appeared = tuple(
+        Appeared(device=key, facts=now[key].facts, actions=dict(now[key].actions))
+        for key in sorted(now.keys() - then.keys())
     )
+    missing = _missing(store, {k: then[k] for k in sorted(then.keys() - now.keys())}, after, misses)
+    return Difference(
+        before=before, after=after, appeared=appeared, missing=missing,
+        changed=tuple(sorted(changed, key=lambda c: c.device)), same=len(then.keys() & now.keys()) - len(changed),
+        notes=(*_notes(store, before, after), *_halves(appeared, missing)),
+    )  # fmt: skip
+
+
+def _halves(appeared: Sequence[Appeared], missing: Sequence[Missing]) -> list[str]:
+    """Devices that are perhaps both: missing with their MAC, there at their address without it."""
+    bare = {one.facts.ip for one in appeared if one.facts.mac is None and one.facts.ip is not None}
+    found = [
+        f"{one.facts.ip} answered without its MAC being seen: it may be {one.facts.mac}"
+        for one in missing if one.facts.mac is not None and one.facts.ip in bare
+    ]  # fmt: skip
+    more = [f"{len(found) - MAX_HALVES} more devices may be there without their MAC being seen"]
+    return found[:MAX_HALVES] + more if len(found) > MAX_HALVES else found
 
 
 def _missing(
@@ -95,8 +109,7 @@ def _missing(
     if not lost:
         return ()
     looked = reading.between(store, after.site, list(lost), after.number)
-    later = reading.head(store, after.number).scan
-    asked_last = Asked(later.targets, later.excluded)
+    later = _asked(reading.head(store, after.number))
     asked: dict[str, Asked] = {}
     opaque: dict[int, tuple[str, ...]] = {}
     found = []
@@ -108,15 +121,20 @@ def _missing(
         for head in heads:
             scan = head.scan
             if scan.id not in asked:
-                asked[scan.id] = Asked(scan.targets, scan.excluded)
+                asked[scan.id] = _asked(head)
             count += asked[scan.id].covers(seen.facts.ip, opaque[last])
         found.append(
             Missing(
                 device=key, facts=seen.facts, actions=dict(seen.actions), misses=count, gone=count >= misses,
-                asked=asked_last.covers(seen.facts.ip, opaque[last]),
+                asked=later.covers(seen.facts.ip, opaque[last]),
             )
         )  # fmt: skip
     return tuple(found)
+
+
+def _asked(head: Head) -> Asked:
+    """What a look asked for; one that only listened, or read what others know, asked for nothing."""
+    return Asked(head.scan.targets, head.scan.excluded) if head.asked else Asked(())
 
 
 def _notes(store: Store, before: reading.Entry, after: reading.Entry) -> tuple[str, ...]:
@@ -135,6 +153,12 @@ def _notes(store: Store, before: reading.Entry, after: reading.Entry) -> tuple[s
         )
     if one.scan.law_as_of != other.scan.law_as_of:
         notes.append(f"law as of {one.scan.law_as_of} and {other.scan.law_as_of}")
+    notes += [
+        f"scan {entry.number} asked nobody (it listened, or read what others know): a device it lacks is not missing, "
+        "and one that it alone has may be no new one"
+        for entry, told in ((before, one), (after, other))
+        if not told.asked
+    ]
     if set(one.scan.targets) != set(other.scan.targets):
         notes.append("the scans had different targets: what was not asked is not missing")
     return tuple(notes)

@@ -46,6 +46,8 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     rules_version: RulesVersion
     measures: tuple[Measure, ...] = ()
     waivers: tuple[WaiverUse, ...] = ()
+    asked: bool = True
+    """False where nobody was asked: what it lacks is not missing."""
 
 
 def save(
@@ -61,7 +63,7 @@ def save(
         there = connection.execute(sa.select(schema.scans.c.id).where(schema.scans.c.uid == report.scan.id)).scalar()
         if there is not None:
             return Saved(int(there), ())
-        number = _insert_scan(connection, report)
+        number = _insert_scan(connection, report, asked=asked)
         tracker = Tracker(connection, report.scan, number, again=again, misses=misses, asked=asked)
         for devices in _batches(report.devices):
             _insert_devices(connection, number, devices, tracker)
@@ -77,10 +79,10 @@ def _batches(devices: Sequence[Device]) -> Iterator[list[tuple[int, Device]]]:
         yield list(enumerate(devices[start : start + AT_ONCE], start))
 
 
-def _insert_scan(connection: sa.Connection, report: Report) -> int:
+def _insert_scan(connection: sa.Connection, report: Report, *, asked: bool) -> int:
     scan = report.scan
     state = "interrupted" if scan.interrupted else "failed" if scan.failures else "completed"
-    head = Head(scan, report.coverage, report.rules_version, report.measures, report.waivers)
+    head = Head(scan, report.coverage, report.rules_version, report.measures, report.waivers, asked)
     body = zipped(msgspec.json.encode(head))
     found = connection.execute(
         sa.insert(schema.scans).values(

@@ -148,6 +148,31 @@ def test_imports_and_recordings_of_a_scan_are_one_device_in_the_history(tmp_path
     assert run(["verify", str(bundle)]) == 0
 
 
+@pytest.mark.parametrize("command", ["import", "identify"])
+def test_an_output_that_cannot_be_written_costs_neither_the_report_nor_the_history(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scanner.cli import options
+    from scanner.errors import UsageProblem
+
+    written = options.emit
+
+    def full(content: object, path: Path | None, what: str = "--output") -> None:
+        if path is not None:
+            raise UsageProblem(f"{what} {path}: cannot be written: No space left on device")
+        written(content, path, what)  # type: ignore[arg-type]
+
+    arp, store = _file(tmp_path, "arp.txt", NEIGHBOURS), tmp_path / "h.sqlite"
+    assert run(["import", arp, "--record", str(tmp_path / "kept"), "--output", str(tmp_path / "o")]) == 0
+    monkeypatch.setattr(options, "emit", full)
+    files = [arp] if command == "import" else sorted(map(str, (tmp_path / "kept").iterdir()))
+    assert run([command, *files, "--store", str(store), "--output", str(tmp_path / "o"), "--format", "jsonl"]) == 3
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 2
+    assert "No space left on device; the report goes to standard output instead" in told.err
+    assert _stored(store) == ["3cef8c112233", "c42f90a7b5d1"]
+
+
 def test_nobody_is_gone_because_a_file_does_not_name_it(tmp_path: Path) -> None:
     store = tmp_path / "h.sqlite"
     keep = ("--store", str(store), "--output", str(tmp_path / "o"))

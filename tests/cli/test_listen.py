@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from scanner.cli.main import run
+from scanner.store import open_store, reading
 from tests.imports.frames import CAMERA, arp, datagram
 
 SADP = b'<?xml version="1.0"?><ProbeMatch><DeviceDescription>DS-2CD2042WD-I</DeviceDescription><MAC>c4-2f-90-a7-b5-d1</MAC></ProbeMatch>'
@@ -52,7 +53,7 @@ def test_devices_are_heard_and_not_one_frame_is_sent(segment: Callable[..., Any]
     time.sleep(0.5)
     sniffer = made.start(SNIFF)
     made.start(SPEAK.replace("FRAMES", repr([f.hex() for f in FRAMES])))
-    out, err = _start("-i", "s0", "--for", "2s", "--format", "json", "--profile", "us-federal-contractor", folder=tmp_path).communicate(timeout=60)
+    out, err = _start("-i", "s0", "--for", "2s", "--format", "json", "--profile", "us-federal-contractor", "--store", str(tmp_path / "h.sqlite"), folder=tmp_path).communicate(timeout=60)
     sniffer.kill()
 
     report = json.loads(out)
@@ -66,6 +67,11 @@ def test_devices_are_heard_and_not_one_frame_is_sent(segment: Callable[..., Any]
     sent = sniffer.stdout.read().decode().split()
     assert sent == []
     assert err == ""
+    # It is in the history, and nobody counts as missing because he did not speak.
+    with open_store(tmp_path / "h.sqlite", create=False) as store:
+        (entry,) = reading.entries(store)
+        assert not reading.head(store, entry.number).asked
+        assert set(reading.snapshot(store, entry.number)) == {mac.replace(":", "") for mac in found}
 
 
 def test_ctrl_c_ends_it_with_the_report(segment: Callable[..., Any], tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from scanner.cli.main import run
+from scanner.store import open_store, reading
 
 AGENT = "10.77.0.1"
 SWITCH = """
@@ -81,7 +82,7 @@ V3 = {"LANVETO_SNMP_USER": "audit", "LANVETO_SNMP_AUTH_PASSWORD": "authpass123",
 @pytest.mark.parametrize("secret", [{"LANVETO_SNMP_COMMUNITY": "sesame"}, V3], ids=["v2c", "v3"])
 def test_a_real_agent_tells_its_neighbours_and_where_they_hang(agent: Any, tmp_path: Path, secret: dict[str, str]) -> None:
     # A busy machine starts the helper of the agent slowly.
-    done = _snmp(tmp_path, "--timeout", "8", "--format", "json", "--walks", str(tmp_path / "walks"), **secret)
+    done = _snmp(tmp_path, "--timeout", "8", "--format", "json", "--walks", str(tmp_path / "walks"), "--store", str(tmp_path / "h.sqlite"), **secret)
 
     assert done.returncode == 0, done.stderr
     devices = {d["mac"]: d for d in json.loads(done.stdout)["devices"]}
@@ -91,6 +92,10 @@ def test_a_real_agent_tells_its_neighbours_and_where_they_hang(agent: Any, tmp_p
     assert camera["place"]["port"] in {"d0", "lo", "eth0"}
     assert devices["3c:ef:8c:11:22:33"]["place"]["port"] == "port 9"
     assert all(word not in done.stdout + done.stderr for word in ("sesame", "authpass123", "privpass123"))
+    with open_store(tmp_path / "h.sqlite", create=False) as store:
+        (entry,) = reading.entries(store)
+        assert not reading.head(store, entry.number).asked
+        assert "c42f90a7b5d1" in reading.snapshot(store, entry.number)
     # What it said can be imported again, and says the same.
     again = subprocess.run(
         [sys.executable, "-m", "scanner.cli.main", "import", str(tmp_path / "walks" / f"{AGENT}.walk"), "--format", "json"], capture_output=True, text=True,

@@ -38,7 +38,7 @@ def test_two_macs_on_one_address_are_two_devices() -> None:
     book.sighted(Sighting("10.0.0.1", "aa:bb:cc:00:00:01", "arp"))
 
     assert len(book) == 2
-    assert book.conflicts() == ["10.0.0.1"]
+    assert list(book.conflicts()) == ["10.0.0.1"]
 
 
 def test_excluded_devices_stay_out_whenever_that_is_noticed() -> None:

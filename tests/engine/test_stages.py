@@ -19,8 +19,7 @@ import pytest
 from scanner import engine, knowledge
 from scanner.config import Plan
 from scanner.discover import neighbours
-from scanner.discover.book import Book, Entry, Sighting
-from scanner.engine.harvest import SEVERAL
+from scanner.discover.book import SEVERAL, Book, Entry, Sighting
 from scanner.engine.stages import _Lanes
 from scanner.knowledge import Knowledge
 from scanner.model import Report

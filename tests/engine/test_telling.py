@@ -34,8 +34,8 @@ def test_one_mac_with_several_addresses_is_told() -> None:
 
     assert told.scan.interrupted
     assert len(told.devices) == 3
-    assert any("answers for 2 addresses" in warning for warning in told.coverage.warnings)
-    assert any("127.0.0.2 is claimed by several" in warning for warning in told.coverage.warnings)
+    assert any("stands for 2 addresses" in warning for warning in told.coverage.warnings)
+    assert any("127.0.0.2 is claimed by 2 MAC addresses: " in warning for warning in told.coverage.warnings)
     assert set(told.coverage.silent) == {"127.0.0.1", "127.0.0.2"}
 
 

@@ -46,6 +46,28 @@ def test_gone_after_enough_misses_of_scans_that_asked(store: Store, scan_of: Sca
     assert (missing.misses, missing.gone, missing.asked) == (3, True, True)
 
 
+def test_a_look_that_asked_nobody_misses_nobody(store: Store, scan_of: Scan, make_device: Make) -> None:
+    writing.save(store, scan_of(1, make_device(), make_device(mac="aa:bb:cc:00:00:01", ip="192.0.2.7"), targets=("eth0",)))
+    writing.save(store, scan_of(2, make_device(), targets=("eth0",)), asked=False)
+    found = _diff(store)
+    assert [(m.misses, m.gone, m.asked) for m in found.missing] == [(0, False, False)]
+    assert any("scan 2 asked nobody" in note for note in found.notes)
+    for number in range(3, 7):
+        writing.save(store, scan_of(number, make_device(), targets=("eth0",)), asked=False)
+    (missing,) = _diff(store, "1").missing
+    assert (missing.misses, missing.gone) == (0, False)
+
+
+def test_an_address_without_its_mac_may_be_the_device_that_is_missing(store: Store, scan_of: Scan, make_device: Make) -> None:
+    from msgspec.structs import replace
+
+    known = make_device()
+    writing.save(store, scan_of(1, known))
+    bare = replace(known, key="ip-192-0-2-42", recording=replace(known.recording, mac=None))
+    writing.save(store, scan_of(2, bare))
+    assert any(f"192.0.2.42 answered without its MAC being seen: it may be {known.recording.mac}" in note for note in _diff(store).notes)
+
+
 def test_what_a_reader_must_know(store: Store, scan_of: Scan, make_device: Make) -> None:
     writing.save(store, scan_of(1, make_device()))
     writing.save(store, scan_of(2, interrupted=True, targets=("192.0.2.0/28",)))
