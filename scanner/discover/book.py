@@ -64,7 +64,7 @@ class Entry:
     closed: set[int] = field(default_factory=set)
     """TCP ports that refuse connections: nobody goes there again."""
     asked: list[Question] = field(default_factory=list)
-    """Discovery questions that it was asked alone."""
+    """Discovery questions that it was asked alone; their payloads are not kept."""
     packets: int = 0
     bytes_sent: int = 0
     stopped: str | None = None

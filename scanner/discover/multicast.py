@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from scanner.config import Plan
 from scanner.discover.base import Expected, Ground, Scene, Unable, Way
@@ -40,6 +41,16 @@ def speakers(protocols: Iterable[Protocol]) -> tuple[Protocol, ...]:
 def questions(protocols: Iterable[Protocol], hints: frozenset[str] = frozenset()) -> tuple[Question, ...]:
     """Everything they ask, fresh (message ids differ from call to call)."""
     return tuple(question for protocol in protocols for question in protocol.questions(hints))
+
+
+def remembered(asked: Iterable[Question]) -> list[Question]:
+    """What is kept of questions that were asked: no payload, so that all hosts can share them."""
+    return [_bare(question.channel, question.request, question.port, question.alone) for question in asked]
+
+
+@lru_cache(maxsize=256)
+def _bare(channel: str, request: str, port: int, alone: Alone) -> Question:
+    return Question(channel=channel, request=request, payload=b"", port=port, alone=alone)
 
 
 async def ask(
@@ -126,7 +137,7 @@ class Multicast(Way):
                 when = {Alone.FIRST} if _reached(entry, scene) else {Alone.FIRST, Alone.AWAY}
                 wanted = self._alone(scene.hints(entry))
                 alone = [q for q in wanted if q.channel not in known and q.alone in when]
-                entry.asked = await self._datagrams.ask_host(entry.address, alone)
+                entry.asked = remembered(await self._datagrams.ask_host(entry.address, alone))
                 sent = sent or bool(entry.asked)
         if sent:
             await self._lull.wait(QUIET, ANSWERS)
@@ -142,7 +153,7 @@ class Multicast(Way):
                 wanted = self._alone(scene.hints(entry))
                 alone = [q for q in wanted if q.channel not in known and q.alone in when]
                 asked = await self._datagrams.ask_host(entry.address, alone)
-                entry.asked = [*entry.asked, *asked]
+                entry.asked = [*entry.asked, *remembered(asked)]
                 sent = sent or bool(asked)
         if sent:
             await asyncio.sleep(ANSWERS)

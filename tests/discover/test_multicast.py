@@ -9,7 +9,7 @@ from scanner.net.datagrams import Datagrams
 from scanner.net.ledger import Ledger
 from scanner.net.pace import Pace
 from scanner.protocols import protocols
-from scanner.protocols.base import Question
+from scanner.protocols.base import Alone, Question
 
 
 def test_the_discovery_protocols_speak() -> None:
@@ -31,3 +31,27 @@ def test_asking_waits_as_long_as_answers_may_take() -> None:
 
     assert asyncio.run(main(1.0)) == 0
     assert asyncio.run(main(0.04)) == pytest.approx(0.06)
+
+
+def test_what_is_kept_of_a_question_is_shared_by_all_hosts_and_says_what_was_asked() -> None:
+    speakers = multicast.speakers(protocols().values())
+    first = multicast.remembered(multicast.questions(speakers))
+    second = multicast.remembered(multicast.questions(speakers))
+    told = [(q.channel, q.request, q.port, q.alone) for q in multicast.questions(speakers)]
+
+    assert [(q.channel, q.request, q.port, q.alone) for q in first] == told
+    assert all(one is other for one, other in zip(first, second, strict=True))
+    assert not any(q.payload for q in first)
+
+
+@pytest.mark.parametrize("hints", [frozenset(), frozenset({"hikvision"}), frozenset({"dahua", "foscam", "tp-link"})])
+def test_a_single_host_is_asked_everything_that_any_protocol_has_for_one(hints: frozenset[str]) -> None:
+    way = multicast.Multicast()
+    way._speakers = multicast.speakers(protocols().values())
+    for _ in range(2):
+        asked = [q for q in way._alone(hints) if q.alone is not Alone.NEVER]
+        everything = [q for q in multicast.questions(way._speakers, hints) if q.alone is not Alone.NEVER]
+        assert [(q.channel, q.request, q.port) for q in asked] == [(q.channel, q.request, q.port) for q in everything]
+        assert asked
+    ids = [{q.payload for q in way._alone(hints) if q.channel == "wsdiscovery.response"} for _ in range(2)]
+    assert not ids[0] & ids[1]  # each message has an id of its own
