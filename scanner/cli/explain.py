@@ -90,6 +90,12 @@ def find(pool: Sequence[Recording], key: str) -> list[Recording]:
 
 def story(device: Device, rules: Knowledge, profiles: Sequence[str]) -> Iterable[str]:
     """The lines of one device's story, safe to print."""
+    from scanner.values import one_line
+
+    return (one_line(text, 2000) for text in _story(device, rules, profiles))
+
+
+def _story(device: Device, rules: Knowledge, profiles: Sequence[str]) -> Iterable[str]:
     from scanner.model import Level
     from scanner.values import one_line, to_text
 

@@ -7,6 +7,7 @@ against the schema.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -35,6 +36,9 @@ from scanner.values import one_line
 
 WEIGHT = {Grade.EXCLUSIVE: "0.9", Grade.STRONG: "0.7", Grade.SHARED: "0.4", Grade.HINT: "0.2"}
 """A fingerprint's grade as the confidence (0 to 1) that the format wants of a method."""
+_PART = r"(?:[A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*"
+ADDRESS = re.compile(rf"https?://[A-Za-z0-9.-]{{1,253}}(?::[0-9]{{1,5}})?(?:[/?]{_PART})?(?:#{_PART})?")
+"""An address on the web that a strict reader of the format takes (RFC 3986); a source that is none stays out."""
 NAMESPACE = uuid.UUID("6f0b1a52-5b0e-5c8c-9d55-6c616e76746f")
 """Of serial numbers that are made from a scan's id: the same report gives the same document."""
 
@@ -47,7 +51,7 @@ class CycloneDx:
 
     def render(self, report: Report) -> str:
         """The document, indented."""
-        bom = Bom(serial_number=uuid.uuid5(NAMESPACE, report.scan.id), version=1)
+        bom = Bom(serial_number=uuid.uuid5(NAMESPACE, _text(report.scan.id)), version=1)
         bom.metadata.timestamp = view.moment(report.scan.finished or report.scan.started)
         bom.metadata.tools.tools.add(Tool(name=_text(report.scan.tool), version=_text(report.scan.version)))
         bom.metadata.properties.update(_properties(_about(report)))
@@ -109,7 +113,7 @@ def _about(report: Report) -> Iterator[tuple[str, str]]:
 def _component(device: Device, reference: str) -> Component:
     identity = device.identity
     named = view.may_be_named(identity)
-    sources = sorted({v.source for v in device.verdicts if v.source})
+    sources = sorted({v.source for v in device.verdicts if v.source and ADDRESS.fullmatch(v.source)})
     return Component(
         type=ComponentType.DEVICE,
         bom_ref=BomRef(reference),
@@ -122,7 +126,7 @@ def _component(device: Device, reference: str) -> Component:
         properties=_properties(_facts(device)),
         evidence=ComponentEvidence(identity=[_evidence(device)] if identity.matches else []),
         external_references=[
-            ExternalReference(type=ExternalReferenceType.EVIDENCE, url=XsUri(_text(source))) for source in sources
+            ExternalReference(type=ExternalReferenceType.EVIDENCE, url=XsUri(source)) for source in sources
         ],
     )
 

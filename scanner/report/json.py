@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from scanner.model import Coverage, Measure, Report, RulesVersion, Scan, WaiverUse
-from scanner.report.jsonl import DeviceObject, device_object
+from scanner.report.jsonl import DeviceObject, device_object, encoded
 from scanner.values import escaped_json
 
 _NO_DEVICES = '\n  "devices": []'
@@ -61,7 +61,7 @@ class Json:
 
 
 def _indented(value: msgspec.Struct) -> str:
-    return escaped_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    return escaped_json(msgspec.json.format(encoded(value), indent=2).decode())
 
 
 def schema() -> dict[str, Any]:

@@ -6,6 +6,7 @@ The fields only grow; `docs/report.schema.json` describes them.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -133,7 +134,23 @@ def _evidence(match: Match) -> list[Evidence]:
 
 def line(device: Device) -> str:
     """One device as one line of JSON, without the line end."""
-    return escaped_json(msgspec.json.encode(device_object(device)).decode())
+    return escaped_json(encoded(device_object(device)).decode())
+
+
+def encoded(value: object) -> bytes:
+    """JSON of a value; half a character (a lone surrogate), which no UTF-8 can hold, is written as its number."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_whole_characters(msgspec.to_builtins(value)))
+
+
+def _whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_whole_characters(name): _whole_characters(part) for name, part in value.items()}
+    return [_whole_characters(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 class JsonLines:

@@ -46,8 +46,8 @@ class Markdown:
         lines += [
             "", "## Versions", "",
             f"- lanveto {escaped(report.scan.version)}, scan {escaped(report.scan.id)}, {escaped(report.scan.started)}",
-            f"- rules as of {version.rules_as_of}, sha256 {version.rules_sha256}",
-            f"- registry as of {version.registry_as_of}, sha256 {version.registry_sha256}",
+            f"- rules as of {escaped(version.rules_as_of)}, sha256 {escaped(version.rules_sha256)}",
+            f"- registry as of {escaped(version.registry_as_of)}, sha256 {escaped(version.registry_sha256)}",
         ]  # fmt: skip
         return "\n".join(lines) + "\n"
 

@@ -27,6 +27,8 @@ from scanner.values import one_line
 TEMPLATES = Path(__file__).with_name("templates")
 MAX_BARS = 12
 """Bars of one chart; the rest is counted together."""
+LONGEST = 1_000_000
+"""Characters of one text that a template writes without a bound of its own."""
 BINDS = {True: "binds you", False: "does not bind you", None: "not known whether it binds you"}
 
 
@@ -53,10 +55,16 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_shown,
     )
     made.filters["line"] = line
     made.filters["link"] = link
     return made
+
+
+def _shown(value: object) -> object:
+    """What a template writes: a text that no filter has made safe is made so, whichever field it is."""
+    return line(value, LONGEST) if type(value) is str else value
 
 
 def line(text: object, width: int = 300) -> str:

@@ -60,13 +60,13 @@ def _row(device: Device, rule: str, own: Sequence[str]) -> Row:
     identity = device.identity
     row = (
         view.address(device),
-        device.recording.mac or "",
-        view.maker(device),
-        identity.brand or "",
+        one_line(device.recording.mac, 30) if device.recording.mac else "",
+        one_line(view.maker(device), 60),
+        one_line(identity.brand, 60) if identity.brand else "",
         one_line(identity.model, 28) if identity.model else "",
         identity.level,
         device.action,
-        rule,
+        one_line(rule, 90),
         view.evidence_line(device, 56),
     )
     if not own:

@@ -28,6 +28,8 @@ from scanner.model import (
 )
 from scanner.values import ipv4_number, one_line, to_text
 
+MAX_LINE = 4000
+"""Characters of one sentence about coverage or waivers."""
 SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
 _LEVEL_RANK = {level: rank for rank, level in enumerate(Level)}
 _GRADE_RANK = {grade: rank for rank, grade in enumerate(Grade)}
@@ -79,8 +81,8 @@ def rule(verdicts: Sequence[Verdict], profiles: Sequence[str] = ()) -> str:
 
 def heard(match: Match, width: int = 60) -> str:
     """One match as `channel: "value"`, safe to print."""
-    parts = [f"{r.channel}: {one_line(to_text(r.value), width)}" for r in match.readings[:2]]
-    return " + ".join(parts) if parts else match.fingerprint
+    parts = [f"{one_line(r.channel)}: {one_line(to_text(r.value), width)}" for r in match.readings[:2]]
+    return " + ".join(parts) if parts else one_line(match.fingerprint)
 
 
 def evidence_line(device: Device, width: int = 60) -> str:
@@ -162,7 +164,7 @@ def waiver_lines(report: Report) -> list[str]:
     unused = sum(1 for use in report.waivers if waiver_state(use) == "unused")
     if unused:
         lines.append(f"{unused} waiver(s) fit no finding of this report.")
-    return lines
+    return [one_line(text, MAX_LINE) for text in lines]
 
 
 def coverage_lines(report: Report) -> list[str]:
@@ -201,7 +203,7 @@ def coverage_lines(report: Report) -> list[str]:
         f"Rules as of {version.rules_as_of}, registry as of {version.registry_as_of}; "
         f"law as of {scan.law_as_of or 'today'}. Not legal advice."
     )
-    return lines
+    return [one_line(text, MAX_LINE) for text in lines]
 
 
 def _method(method: Method) -> str:

@@ -9,7 +9,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from msgspec.structs import replace
 
 from scanner.model import Device, Level, Report
-from scanner.report.cyclonedx import FORMAT
+from scanner.report.cyclonedx import ADDRESS, FORMAT
 
 EVIL = 'x"}],"a":[{\x1b[2J\u202e</script>=1+1'
 
@@ -92,3 +92,10 @@ def test_the_work_is_linear_in_the_devices(
 
     calls(1)
     assert calls(80) < 4.4 * calls(20)
+
+
+def test_a_source_is_a_reference_only_where_it_is_an_address() -> None:
+    for good in ("https://www.congress.gov/bill/1?q=a%20b#s", "http://192.0.2.1:80"):
+        assert ADDRESS.fullmatch(good)
+    for bad in ("javascript:x", "https://a b", "https://a/%zz", "https://a/#b#c", "https://a:b/", "//a", "https:///x"):
+        assert not ADDRESS.fullmatch(bad), bad

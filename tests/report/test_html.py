@@ -104,17 +104,31 @@ def test_a_payload_in_every_field_changes_no_structure(
     assert 'href="javascript' not in page
 
 
+@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("turn", range(4))
+def test_nor_in_any_field_that_the_model_has(payload: str, turn: int, whole_report: Callable[..., Report]) -> None:
+    plain = _Shape(FORMAT.render(whole_report("harmless", turn))).tags
+    assert [tag for tag, _ in _Shape(FORMAT.render(whole_report(payload, turn))).tags] == [tag for tag, _ in plain]
+
+
 def test_no_payload_runs_in_a_browser(
-    tmp_path: Path, make_report: Callable[..., Report], make_device: Callable[..., Device]
-) -> None:
+    tmp_path: Path, make_report: Callable[..., Report], make_device: Callable[..., Device],
+    whole_report: Callable[..., Report],
+) -> None:  # fmt: skip
     reports = [_hostile(make_report, make_device, payload) for payload in PAYLOADS]
-    whole = replace(reports[0], devices=tuple(d for r in reports for d in r.devices))
+    reports += [whole_report(payload, turn) for payload in PAYLOADS for turn in (0, 1)]
+    whole = replace(reports[-2], devices=tuple(d for r in reports for d in r.devices),
+                    measures=tuple(m for r in reports for m in r.measures),
+                    waivers=tuple(w for r in reports for w in r.waivers))  # fmt: skip
     (tmp_path / "r.html").write_text(FORMAT.render(whole), encoding="utf-8")
     seen = _browser(tmp_path, "--dump-dom", f"file://{tmp_path}/r.html")
     assert "<title>owned" not in seen
     assert "<h2>All clear" not in seen
     assert "evil.example>" not in seen
     assert seen.count("<script>") == 1
+    assert "192.0.2.9" in seen
+    assert re.findall(r"<h1[ >]", seen) == ["<h1>"]
+    assert "Unknown is no clearance" in seen
     assert 'class="js"' in seen, "our own script ran: the policy lets exactly it"
 
 
