@@ -25,8 +25,8 @@ _HEADER = re.compile(r"\b(?:address|adresse|internet|hwaddress|hardware|mac|ifin
 _VLAN = re.compile(r"(?<![\w.])(?:vlan-?(?:interface|if)?|vl|irb\.|bvi|svi|br-?vlan)\.?(\d{1,4})(?![\w])", re.I)
 _LINUX_TAGGED = re.compile(r"\bdev \S+\.(\d{1,4})\b|\bon \S+\.(\d{1,4})\b")
 
-_ADDRESS_FIRST = re.compile(rf"\s*((?!0|22|23|24|25){IPV4.pattern})(?=\s)")
-"""How most lines begin: with the address of one host, which then need not be looked for."""
+_ADDRESS_FIRST = re.compile(rf"\s*(?:Internet\s+)?((?!0|22|23|24|25){IPV4.pattern})(?=\s)")
+"""How most lines begin (Cisco's with their protocol): with the address of one host, which need not be looked for."""
 _PLACES = {tag: Place(vlan=tag) for tag in range(1, 4095)}
 
 

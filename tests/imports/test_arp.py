@@ -4,6 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanner.imports.arp import _ADDRESS_FIRST
+from scanner.imports.tables import address_in, mac_in
 
 PAIR = ("3c:ef:8c:11:22:33", "192.0.2.1")
 OTHER = ("0c:1b:d8:01:02:03", "192.0.2.7")
@@ -155,3 +160,21 @@ def test_the_vlan_of_a_line(line: str, vlan: int | None, read: Callable[..., Any
 
     assert (one.mac, one.address) == PAIR
     assert (one.place.vlan if one.place else None) == vlan
+
+
+WORDS = st.sampled_from([
+    "Internet", "192.0.2.1", "10.0.0.255", "0.0.0.1", "224.0.0.1", "255.255.255.255", "01.2.3.4", "999.1.1.1", "2001:db8::1", "fe80::1%eth0", "12:30:05",
+    "3cef.8c11.2233", "3c:ef:8c:11:22:33", "c:1b:d8:1:2:3", "(192.0.2.7)", "192.0.2.9/24", "192.0.2.3,", "dev", "Vlan10", "-",
+])  # fmt: skip
+
+
+@given(st.lists(WORDS, min_size=1, max_size=6), st.sampled_from([" ", "  ", "\t"]), st.sampled_from(["", " "]))
+def test_a_line_that_begins_with_its_address_is_read_as_any_other(words: list[str], gap: str, before: str) -> None:
+    line = before + gap.join(words)
+    first = _ADDRESS_FIRST.match(line)
+    if first is None:
+        return
+    found = mac_in(line)
+    assert mac_in(line, first.end()) == found
+    if found is not None:
+        assert address_in(line[: found[1]]) == first[1]
