@@ -1,5 +1,7 @@
 """README and docs are true: blocks marked `sh run` are run, and no other command names an option that is none.
 
+The other `sh` blocks need a network or files of other tools: tests/wire/test_pages.py runs them.
+
 A block whose first line is `# name.ext` is a file, written before the commands of its page run. `recordings.yaml` is the
 demo's fleet. A command ending in `# exit N` is meant to leave with that code.
 """
@@ -18,23 +20,14 @@ import click
 import pytest
 
 from scanner.cli import main
+from tests.pages import BLOCK, PAGES, ROOT, commands
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 RUN = [page for page in PAGES if "```sh run" in page.read_text(encoding="utf-8")]
-_BLOCK = re.compile(r"^```(\S*)[ ]?([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-
-
-def _commands(text: str, *, run: bool) -> Iterator[str]:
-    for language, mark, content in _BLOCK.findall(text):
-        if language == "sh" and (mark == "run") is run:
-            yield from (line for line in content.replace("\\\n", " ").splitlines() if line.strip())
-
 
 @pytest.mark.parametrize("page", RUN, ids=lambda p: p.name)
 def test_every_command_marked_to_run_does(page: Path, tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for _, _, content in _BLOCK.findall(text):
+    for _, _, content in BLOCK.findall(text):
         first, _, rest = content.partition("\n")
         if re.fullmatch(r"# [\w./-]+\.\w+", first):
             path = tmp_path / first.removeprefix("# ")
@@ -43,9 +36,9 @@ def test_every_command_marked_to_run_does(page: Path, tmp_path: Path) -> None:
     (tmp_path / "recordings.yaml").write_bytes((ROOT / "examples" / "demo-fleet.yaml").read_bytes())
     places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": places, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
-    commands = list(_commands(text, run=True))
-    assert commands
-    for line in commands:
+    lines = list(commands(text, run=True))
+    assert lines
+    for line in lines:
         command, _, remark = line.partition("  # exit ")
         done = subprocess.run(
             ["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
@@ -57,7 +50,7 @@ def test_no_page_names_a_command_or_an_option_that_is_none() -> None:
     assert RUN, "no page has commands that are run"
     wrong: list[str] = []
     for page in PAGES:
-        for line in _commands(page.read_text(encoding="utf-8"), run=False):
+        for line in commands(page.read_text(encoding="utf-8"), run=False):
             for part in re.split(r"\s(?:&&|\|)\s", line.partition(" #")[0]):
                 if "lanveto " in part:
                     wrong += [f"{page.name}: {line}: {problem}" for problem in _problems(part)]

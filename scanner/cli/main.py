@@ -75,6 +75,7 @@ _SUMMARY = {
     "import": "What other tools know becomes a report: no network.",
     "listen": "Hear what devices say of themselves; sends nothing.",
     "oui": "Look up and update the IEEE registry.",
+    "prune": "Let old scans leave the history.",
     "rejudge": "Other rules or another day's law on a scan that is kept: no network.",
     "rules": "Validate, read and score vendors, fingerprints and policies.",
     "scan": "Find the devices of a network, their makers, and what the law asks.",

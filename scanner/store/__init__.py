@@ -9,6 +9,7 @@
     changes.py    what became of devices and findings between two looks (pure)
     findings.py   which devices are there and which findings are open: the state behind the events of `lanveto watch`
     outbox.py     messages that wait for their sinks
+    pruning.py    old scans leave, with what nothing else needs
 
 What is stored of a maker is its id; names are looked up in the rules of the day when somebody reads. What is stored of
 a device is what it said, so that later rules can judge it again without a packet.

@@ -26,7 +26,7 @@ RECENT = TODAY - datetime.timedelta(days=4)
 DAHUA = "3CEF8C"
 
 
-def _blocks(scale: float = 1.0) -> dict[str, str]:
+def invented_blocks(scale: float = 1.0) -> dict[str, str]:
     """As many invented prefixes of each length as ours has (times `scale`), and one real one."""
     chance = random.Random(7)
     counts = about(data_dir("oui")).blocks
@@ -43,7 +43,7 @@ def _dated(path: Path, day: datetime.date) -> Path:
     return path
 
 
-def _csvs(folder: Path, blocks: dict[str, str], day: datetime.date = TODAY) -> list[str]:
+def as_csvs(folder: Path, blocks: dict[str, str], day: datetime.date = TODAY) -> list[str]:
     """The blocks as the IEEE's files: what `curl` would have left in a folder."""
     folder.mkdir(exist_ok=True)
     files = []
@@ -57,11 +57,11 @@ def _csvs(folder: Path, blocks: dict[str, str], day: datetime.date = TODAY) -> l
 
 @pytest.fixture(scope="module")
 def blocks() -> dict[str, str]:
-    return _blocks()
+    return invented_blocks()
 
 
 def test_the_ieees_files_become_the_registry_in_use(own_data: Path, tmp_path: Path, blocks: dict[str, str]) -> None:
-    done = refresh.update(_csvs(tmp_path / "in", blocks), TODAY)
+    done = refresh.update(as_csvs(tmp_path / "in", blocks), TODAY)
     assert done.folder is not None
     assert done.folder.parent == own_data
     assert (own_data / "oui" / "registry.bin").is_file()
@@ -85,7 +85,7 @@ def test_the_ieees_files_become_the_registry_in_use(own_data: Path, tmp_path: Pa
 
 @pytest.mark.usefixtures("own_data")
 def test_every_form_gives_the_same_registry(tmp_path: Path, blocks: dict[str, str]) -> None:
-    _csvs(tmp_path / "csv", blocks)
+    as_csvs(tmp_path / "csv", blocks)
     npm, ours, twins = tmp_path / "npm", tmp_path / "packed", tmp_path / "txt"
     for folder in (npm, ours, twins):
         folder.mkdir()
@@ -134,7 +134,7 @@ def served(tmp_path: Path) -> Iterator[str]:
 def test_addresses_are_fetched_and_dated_by_their_server(
     served: str, tmp_path: Path, blocks: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _csvs(tmp_path / "served", blocks, RECENT)
+    as_csvs(tmp_path / "served", blocks, RECENT)
     urls = tuple(f"{served}/{name}.csv" for name in ("oui", "mam", "oui36"))
     done = refresh.update(urls, TODAY)
     assert done.now.as_of == RECENT
@@ -158,7 +158,7 @@ def test_a_registry_that_lost_half_of_a_length_is_refused(
     known = [p for p in blocks if 4 * len(p) == bits]
     gone = set(known[: len(known) * 6 // 10])
     lost = {p: owner for p, owner in blocks.items() if p not in gone}
-    files = _csvs(tmp_path / "in", lost)
+    files = as_csvs(tmp_path / "in", lost)
     with pytest.raises(InputProblem, match=rf"prefixes of {bits} bits .*--force"):
         refresh.update(files, TODAY)
     _unchanged(own_data)
@@ -185,7 +185,7 @@ def _gone(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [_cut, _emptied, _garbage, _gone])
 def test_a_damaged_file_changes_nothing(own_data: Path, tmp_path: Path, blocks: dict[str, str], harm: object) -> None:
-    files = _csvs(tmp_path / "in", blocks)
+    files = as_csvs(tmp_path / "in", blocks)
     assert callable(harm)
     harm(Path(files[0]))
     with pytest.raises(InputProblem, match=r"oui\.csv: "):
@@ -225,18 +225,18 @@ def test_prefixes_that_are_none_are_refused(own_data: Path, tmp_path: Path) -> N
 
 
 def test_what_is_no_newer_than_ours_is_not_used(own_data: Path, tmp_path: Path, blocks: dict[str, str]) -> None:
-    files = _csvs(tmp_path / "in", blocks, SHIPPED)
+    files = as_csvs(tmp_path / "in", blocks, SHIPPED)
     with pytest.raises(InputProblem, match=f"as of {SHIPPED}.*stays in use"):
         refresh.update(files, TODAY)
     _unchanged(own_data)
     assert refresh.update(files, TODAY, as_of=RECENT).now.as_of == RECENT
     with pytest.raises(InputProblem, match="older than the registry in use"):
-        refresh.update(_csvs(tmp_path / "in", _blocks(0.9)), TODAY, as_of=SHIPPED + datetime.timedelta(days=1))
+        refresh.update(as_csvs(tmp_path / "in", invented_blocks(0.9)), TODAY, as_of=SHIPPED + datetime.timedelta(days=1))
 
 
 @pytest.mark.usefixtures("own_data")
 def test_the_same_again_is_nothing_new(tmp_path: Path, blocks: dict[str, str]) -> None:
-    files = _csvs(tmp_path / "in", blocks)
+    files = as_csvs(tmp_path / "in", blocks)
     first = refresh.update(files, TODAY)
     second = refresh.update(files, TODAY)
     assert first.folder is not None
@@ -245,7 +245,7 @@ def test_the_same_again_is_nothing_new(tmp_path: Path, blocks: dict[str, str]) -
 
 
 def test_dates_are_stated_or_known(own_data: Path, tmp_path: Path, blocks: dict[str, str]) -> None:
-    files = _csvs(tmp_path / "in", blocks, datetime.date(1985, 10, 26))  # what packers write who know none
+    files = as_csvs(tmp_path / "in", blocks, datetime.date(1985, 10, 26))  # what packers write who know none
     with pytest.raises(InputProblem, match="--as-of"):
         refresh.update(files, TODAY)
     with pytest.raises(UsageProblem, match="lies ahead"):
@@ -269,7 +269,7 @@ def test_of_several_sources_the_first_counts_and_the_oldest_dates(tmp_path: Path
 def test_a_newer_registry_of_ours_is_used_again(
     own_data: Path, tmp_path: Path, blocks: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refresh.update(_csvs(tmp_path / "in", blocks), TODAY)
+    refresh.update(as_csvs(tmp_path / "in", blocks), TODAY)
     assert shelf.registry() != data_dir("oui")
     newer = tmp_path / "shipped" / "oui"
     newer.mkdir(parents=True)
