@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,9 +15,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from scanner import userfiles
 from scanner.errors import Code, InputProblem, Notice, notice
-from scanner.model import Device, Report
-from scanner.values import file_name, normal_mac, one_line
+from scanner.model import Report
+from scanner.values import file_name, normal_address, normal_mac, one_line, places
 
 MAX_FILE = 64 * 1024 * 1024
 MAX_COLUMNS = 64
@@ -93,7 +93,9 @@ def join(report: Report, assets: Assets) -> Report:
     met: set[int] = set()
     devices = []
     for device in report.devices:
-        row = next((assets.rows[key] for key in _places(device) if key in assets.rows), None)
+        said = device.recording
+        keys = places(said.mac, said.ip, *said.addresses)
+        row = next((assets.rows[key] for key in keys if key in assets.rows), None)
         if row is not None:
             line, values = row
             met.add(line)
@@ -113,22 +115,9 @@ def join(report: Report, assets: Assets) -> Report:
     return replace(report, devices=tuple(devices), coverage=report.coverage.warned(*warnings))
 
 
-def _places(device: Device) -> list[str]:
-    recording = device.recording
-    macs = [normal_mac(recording.mac)] if recording.mac else []
-    addresses = [_address(text) for text in (recording.ip, *recording.addresses) if text]
-    return [place for place in (*macs, *addresses) if place]
-
-
 def _text(path: Path, name: str) -> tuple[str, str | None]:
     """The text, and a remark where its encoding had to be guessed. Raises `InputProblem`."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-    except OSError as error:
-        raise InputProblem(f"{name}: cannot be read: {error.strerror or error}") from error
-    if len(data) > MAX_FILE:
-        raise InputProblem(f"{name}: is larger than {MAX_FILE // 1024 // 1024} MiB")
+    data = userfiles.read(path, MAX_FILE)
     if data[:4] == b"PK\x03\x04":
         raise InputProblem(f"{name}: is a workbook or a zip file; save the table as CSV")
     encoding = "utf-8-sig"
@@ -196,19 +185,11 @@ def _keys(row: Sequence[str], columns: Sequence[int]) -> tuple[list[str], str | 
     for cell in (row[i].strip().lstrip("'") for i in columns):
         if not cell:
             continue
-        key = normal_mac(cell) or _address(cell)
+        key = normal_mac(cell) or normal_address(cell, network=True)
         if key is None:
             return [], f"{one_line(cell, 60)!r} is neither a MAC nor an IP address"
         found.append(key)
     return found, None
-
-
-def _address(text: str) -> str | None:
-    """The address, also one with its network's length (`192.0.2.1/24`), as inventories export it."""
-    try:
-        return str(ipaddress.ip_interface(text.strip()).ip)
-    except ValueError:
-        return None
 
 
 def _told(problems: Sequence[str], name: str) -> tuple[str, ...]:

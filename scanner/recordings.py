@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scanner import channels
+from scanner import channels, userfiles
 from scanner.errors import InputProblem
 from scanner.model import Observation, Recording, Source, Truth
 from scanner.values import file_name, normal_mac
@@ -89,23 +89,8 @@ def parse(text: str, name: str, *, json_lines: bool | None = None) -> Loaded:
 
 
 def _text(path: Path) -> str:
-    import sys
-
     name = file_name(path)
-    try:
-        if name == "-":
-            if sys.stdin is None:
-                raise InputProblem("-: standard input is closed")
-            data = sys.stdin.buffer.read(MAX_FILE + 1)
-        else:
-            if path.is_dir():
-                raise InputProblem(f"{name}: is a folder; name the files in it")
-            with path.open("rb") as file:
-                data = file.read(MAX_FILE + 1)
-    except OSError as error:
-        raise InputProblem(f"{name}: cannot be read: {error.strerror or error}") from error
-    if len(data) > MAX_FILE:
-        raise InputProblem(f"{name}: is larger than {MAX_FILE // 1024 // 1024} MiB; split it")
+    data = userfiles.read(path, MAX_FILE, dash=True, hint="; split it")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

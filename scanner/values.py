@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from binascii import unhexlify
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address, ip_interface
 
 _BETWEEN = {ord(c): None for c in map(chr, range(128)) if c in ":.-" or c.isspace()}
 """What stands between the digits of a MAC address; text beyond ASCII is no spelling of one."""
@@ -64,6 +64,20 @@ def normal_mac(text: str) -> str | None:
         return unhexlify(digits).hex(":")
     except ValueError:
         return None
+
+
+def normal_address(text: str, *, network: bool = False) -> str | None:
+    """An IP address in its usual form, or None; with `network` also of one with its network: `192.0.2.1/24`."""
+    try:
+        return str(ip_interface(text.strip()).ip if network else ip_address(text.strip()))
+    except ValueError:
+        return None
+
+
+def places(mac: str | None, *addresses: str | None) -> list[str]:
+    """How a file may name a device, in their usual forms: its MAC first, for an address passes on; each once."""
+    named = [normal_mac(mac) if mac else None, *(normal_address(text) for text in addresses if text)]
+    return [place for place in dict.fromkeys(named) if place is not None]
 
 
 def ipv4_number(text: str) -> int | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-BASE = {"model", "errors", "values", "channels", "ports", "resources", "documents", "archives"}
+BASE = {"model", "errors", "values", "channels", "ports", "resources", "documents", "archives", "userfiles"}
 EVERYTHING = None
 MAY_IMPORT: dict[str, set[str] | None] = {
     **dict.fromkeys(BASE, BASE),

@@ -100,5 +100,5 @@ def test_hostile_cells_are_one_line(table: Callable[[bytes], Path], make_report:
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv", tmp_path):
-        with pytest.raises(InputProblem, match="cannot be read"):
+        with pytest.raises(InputProblem, match="cannot be read|is a folder"):
             assets.load(path)

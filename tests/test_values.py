@@ -17,8 +17,10 @@ from scanner.values import (
     file_name,
     from_bytes,
     internet_checksum,
+    normal_address,
     normal_mac,
     one_line,
+    places,
     to_bytes,
     to_text,
 )
@@ -129,3 +131,15 @@ def test_what_can_be_printed_is_only_cut(text: str, width: int) -> None:
         assert shown == text
     else:
         assert shown == text[: width - 1] + "…"
+
+
+def test_addresses_and_who_is_meant() -> None:
+    assert normal_address(" 2001:DB8:0:0::1 ") == "2001:db8::1"
+    assert normal_address("192.0.2.1/24") is None
+    assert normal_address("192.0.2.1/24", network=True) == "192.0.2.1"
+    assert normal_address("fe80::1%eth0") == "fe80::1%eth0"
+    assert normal_address("camera", network=True) is None
+    assert places("3C-EF-8C-11-22-33", None, "192.0.2.1", "2001:DB8::1", "192.0.2.1") == [
+        "3c:ef:8c:11:22:33", "192.0.2.1", "2001:db8::1",
+    ]  # fmt: skip
+    assert places(None) == []

@@ -8,7 +8,6 @@ device by MAC or IP address; an address can pass to another device, a MAC does n
 from __future__ import annotations
 
 import datetime
-import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from scanner import documents
+from scanner import documents, userfiles
 from scanner.errors import InputProblem, RulesProblem
 from scanner.knowledge.loader import Place, convert
 from scanner.knowledge.names import did_you_mean
-from scanner.model import Action, Device, Report, Verdict, Waiver, WaiverUse
-from scanner.values import file_name, normal_mac
+from scanner.model import Action, Report, Verdict, Waiver, WaiverUse
+from scanner.values import file_name, normal_address, normal_mac, places
 
 if TYPE_CHECKING:
     from scanner.knowledge import Knowledge
@@ -74,7 +73,8 @@ def apply(report: Report, waivers: Sequence[Waiver]) -> Report:
     fits: dict[tuple[str, str], list[str]] = defaultdict(list)
     devices = []
     for device in report.devices:
-        mine = [waiver for place in _places(device) for waiver in table.get(place, ())]
+        said = device.recording
+        mine = [waiver for place in places(said.mac, said.ip, *said.addresses) for waiver in table.get(place, ())]
         if mine:
             device = replace(device, verdicts=tuple(_marked(v, mine) for v in device.verdicts))
             for waiver in dict.fromkeys(v.waiver for v in device.verdicts if v.waiver):
@@ -82,14 +82,6 @@ def apply(report: Report, waivers: Sequence[Waiver]) -> Report:
         devices.append(device)
     uses = tuple(WaiverUse(waiver=w, devices=tuple(fits[w.device, w.policy])) for w in dated)
     return replace(report, devices=tuple(devices), waivers=(*report.waivers, *uses))
-
-
-def _places(device: Device) -> list[str]:
-    """How a waiver may name the device: its MAC first, then its addresses."""
-    recording = device.recording
-    named = [normal_mac(recording.mac) if recording.mac else None]
-    named += [_address(text) for text in (recording.ip, *recording.addresses) if text]
-    return [place for place in dict.fromkeys(named) if place is not None]
 
 
 def _marked(verdict: Verdict, waivers: Sequence[Waiver]) -> Verdict:
@@ -118,7 +110,7 @@ def _waiver(raw: object, place: Place, known: frozenset[str]) -> Waiver:
     if isinstance(raw, dict) and isinstance(raw.get("device"), int):
         raise place.problem("device", "is read as a number: put it in quotes")
     entry = convert(raw, _Entry, place)
-    device = normal_mac(entry.device) or _address(entry.device)
+    device = normal_mac(entry.device) or normal_address(entry.device)
     if device is None:
         raise place.problem("device", f"{entry.device!r} is neither a MAC nor an IP address")
     if entry.policy != ALL and entry.policy not in known:
@@ -132,23 +124,11 @@ def _waiver(raw: object, place: Place, known: frozenset[str]) -> Waiver:
     )
 
 
-def _address(text: str) -> str | None:
-    try:
-        return str(ipaddress.ip_address(text.strip()))
-    except ValueError:
-        return None
-
-
 def _document(path: Path, name: str) -> Any:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-        if len(data) > MAX_FILE:
-            raise InputProblem(f"{name}: is larger than {MAX_FILE // 1024 // 1024} MiB")
+        data = userfiles.read(path, MAX_FILE)
         node = documents.compose(data.decode("utf-8-sig"))
         return {"waivers": []} if node is None else documents.Builder().build(node)
-    except OSError as error:
-        raise InputProblem(f"{name}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise InputProblem(f"{name}: is not UTF-8 text (byte {error.start})") from error
     except documents.YamlError as error:
