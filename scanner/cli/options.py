@@ -293,18 +293,21 @@ def emit(content: str | bytes | Iterable[str], path: Path | None, what: str = "-
         raise UsageProblem(f"{what} {path}: cannot be written: {error.strerror or error}") from error
 
 
-def delivered(make: Callable[[], str | bytes | Iterable[str]], path: Path | None) -> bool:
+def delivered(
+    make: Callable[[], str | bytes | Iterable[str]], path: Path | None, *, remembered: bool = True
+) -> bool:
     """Whether the result that `make` gives stands where it was wanted; elsewhere it goes to standard output, so that
-    nothing that took a scan's time is lost. What failed is said.
+    nothing that took a scan's time is lost. What failed is said; `remembered`: `lanveto explain` knows the devices.
     """
     try:
         emit(make(), path)
     except UsageProblem as problem:
         if path is None:
-            complain(notice(Code.WRITE, f"{problem}; `lanveto explain` still knows this scan"))
+            more = "; `lanveto explain` still knows this scan" if remembered else "; name a file with --output"
+            complain(notice(Code.WRITE, f"{problem}{more}"))
             return False
         complain(notice(Code.WRITE, f"{problem}; the report goes to standard output instead"))
-        delivered(make, None)
+        delivered(make, None, remembered=remembered)
         return False
     return True
 
