@@ -209,6 +209,19 @@ def test_it_prints_with_every_device(tmp_path: Path, make_report: Callable[..., 
     assert "Search" not in told, "the tools of the screen stay there"
 
 
+@pytest.mark.parametrize("own", [0, 2, 5])
+def test_the_table_of_devices_can_be_read_on_paper(
+    own: int, tmp_path: Path, make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    """A column without a width of its own once had none left: one letter a line, over the next column."""
+    device = replace(make_device(), columns=tuple((f"own{n}", f"value{n}") for n in range(own)))
+    (tmp_path / "r.html").write_text(FORMAT.render(make_report(device)), encoding="utf-8")
+    _browser(tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={tmp_path}/r.pdf", f"file://{tmp_path}/r.html")
+    text = subprocess.run(["pdftotext", "-layout", tmp_path / "r.pdf", "-"], capture_output=True, text=True, check=True)
+    row = r"192\.0\.2\.42 +3c:ef:8c:11:22:33 +dahua +lorex +NR900 +confirmed +remove +us-889-a1b"
+    assert re.search(row + (" +value0 +value1" if own == 2 else ""), text.stdout)
+
+
 def test_what_stands_where(make_report: Callable[..., Report]) -> None:
     page = FORMAT.render(make_report(failures=("eth0 went down",), interrupted=True))
     places = [page.index(f'id="{name}"') for name in
