@@ -9,7 +9,7 @@ from scanner.config import Plan
 from scanner.discover import multicast
 from scanner.engine import ways
 from scanner.protocols import protocols
-from scanner.protocols.base import Alone
+from scanner.protocols.base import Alone, Protocol
 
 _DEVICE_SECONDS = 6.0  # of one device with an open web server and RTSP at five requests a second
 
@@ -40,11 +40,13 @@ def dry_run(plan: Plan) -> list[str]:
 def _devices(plan: Plan) -> list[str]:
     questions = multicast.questions(multicast.speakers(protocols().values()))
     alone = sorted({question.port for question in questions if question.alone is not Alone.NEVER})
+    leading = [name for name, protocol in protocols().items() if type(protocol).leads is not Protocol.leads]
     manners = plan.manners
     pace = f"at most {manners.requests} requests a second" if manners.requests else "as fast as it answers"
     return [
-        f"each host found: UDP questions to ports {_list(alone)}, then TCP ports {_list(plan.ports)}; one connection "
-        f"at a time, {pace}, {plan.device_seconds:g} s and {plan.device_bytes >> 20} MiB at the most",
+        f"each host found: UDP questions to ports {_list(alone)}, then TCP ports {_list(plan.ports)}, and where an "
+        f"answer of {', '.join(leading)} leads on the same host; one connection at a time, {pace}, "
+        f"{plan.device_seconds:g} s and {plan.device_bytes >> 20} MiB at the most",
         f"never spoken to: TCP ports {_list(sorted(ports.FORBIDDEN))}; no login, no password, nothing that changes a "
         "device",
     ]

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from scanner.model import Observation, Recording, Transport
-from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service
+from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service, observed
 from scanner.protocols.fields import bounded, bytes_of, raw_answers, stated_mac, text_of
+from scanner.protocols.search import packed_ipv4
 
 if TYPE_CHECKING:
     import dns.name
@@ -65,15 +66,18 @@ class Mdns(Protocol):
         return "mdns.response" if answer and b"\x05local\0" in data else None
 
     def services(self, device: Recording) -> Sequence[Service]:
-        """UDP 5353 on the group, where a raw answer was recorded."""
-        spoken = any(self.recognise(data) for data in raw_answers(device, "mdns.response"))
+        """UDP 5353 on the group, where anything of an answer was recorded."""
+        spoken = next(observed(device, "mdns.*"), None) is not None
         return (Service(Transport.UDP, PORT, groups=(GROUP,)),) if spoken else ()
 
     def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
-        """The recorded answers, the first with the question's id (RFC 6762, 6.7), whatever was asked for."""
+        """The recorded answers, the first with the question's id (RFC 6762, 6.7), whatever was asked for; else one
+        composed of the recorded fields.
+        """
         if len(request) < 17 or request[2] & 0x80:
             return None
         found = [data for data in raw_answers(device, "mdns.response") if self.recognise(data)]
+        found = found or _composed(device)
         return Reply(request[:2] + found[0][2:], more=tuple(found[1:8])) if found else None
 
     def violation(self, request: bytes, service: Service) -> str | None:
@@ -92,6 +96,46 @@ def question(*services: str) -> bytes:
         for service in services
     )  # fmt: skip
     return struct.pack("!6H", 0, 0, len(services), 0, 0, 0) + body
+
+
+def _composed(device: Recording) -> list[bytes]:
+    """The smallest answer that carries the recorded fields, where they have the form of names in `local`."""
+    said: dict[str, dict[str, None]] = {"mdns.service": {}, "mdns.name": {}, "mdns.txt": {}}
+    for seen in observed(device, "mdns.*"):
+        raw = seen.channel == "mdns.response"
+        for channel, value in PROTOCOL.read(seen) if raw else [(seen.channel, text_of(seen))]:
+            said.get(channel, {})[value] = None
+    records = [_record_of(f"{_ENUMERATION}local.", _PTR, _packed(service)) for service in said["mdns.service"]]
+    holder = next(iter([*said["mdns.name"], *said["mdns.service"]]), "device.local.")
+    for name in said["mdns.name"]:
+        instance = _SERVICE.search(name)
+        if instance and instance.start():
+            records.append(_record_of(instance[0], _PTR, _packed(name)))
+        else:
+            records.append(_record_of(name, _A, packed_ipv4(device.ip)))
+    strings = [text.encode()[:255] for text in said["mdns.txt"]]
+    if strings:
+        records.append(_record_of(holder, _TXT, b"".join(bytes((len(text),)) + text for text in strings)))
+    whole = [record for record in records if record]
+    answer = struct.pack("!6H", 0, 0x8400, 0, len(whole), 0, 0) + b"".join(whole)
+    return [answer] if PROTOCOL.recognise(answer) else []
+
+
+def _record_of(owner: str, kind: int, data: bytes) -> bytes:
+    """One record; nothing where a name cannot be one."""
+    name = _packed(owner)
+    return name + struct.pack("!HHIH", kind, 1, 120, len(data)) + data if name and data else b""
+
+
+def _packed(name: str) -> bytes:
+    """A name on the wire, where dots before a service's type belong to the instance; nothing for an impossible one."""
+    service = _SERVICE.search(name)
+    first = [name[: service.start()].rstrip(".")] if service and service.start() else []
+    rest = name[service.start() :] if service else name
+    labels = [label.encode() for label in [*first, *rest.rstrip(".").split(".")]]
+    if not all(0 < len(label) < 64 for label in labels):
+        return b""
+    return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
 
 
 def _macs(fields: Iterable[Field], *, only_macs: bool = False) -> Iterator[Field]:

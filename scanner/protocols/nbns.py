@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from scanner.model import Observation, Recording, Transport
-from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service
+from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service, observed
 from scanner.protocols.fields import bounded, bytes_of, packed_mac, raw_answers, stated_mac, text_of
+from scanner.protocols.search import packed_mac as packed_mac_of
 
 PORT = 137
 
 _NODE_STATUS = bytes.fromhex("80f000100001000000000000" "20" "434b" + "41" * 30 + "00" "00210001")
 """The question of RFC 1002, 4.2.17, for every name ("*")."""
+_ANSWER = bytes.fromhex("80f084000000000100000000") + _NODE_STATUS[12:46] + bytes.fromhex("0021000100000000")
+"""An answer up to the length of its data."""
 _LINE = re.compile(r"^\s{0,16}([^\s<>=:][^<>=:]{0,14}?)\s{0,16}<[0-9a-f]{2}>", re.I)
 _MAC = re.compile(r"mac[ _]?(?:address)?\s{0,8}[=:]\s{0,8}([0-9a-f]{2}(?:[:-][0-9a-f]{2}){5})", re.I)
 
@@ -43,14 +47,25 @@ class Nbns(Protocol):
         return "nbns.response" if _answer(data) is not None else None
 
     def services(self, device: Recording) -> Sequence[Service]:
-        """UDP 137, where a raw answer was recorded."""
-        spoken = any(self.recognise(data) for data in raw_answers(device, "nbns.response"))
+        """UDP 137, where anything of an answer was recorded."""
+        spoken = next(observed(device, "nbns.response", "netbios.name"), None) is not None
         return (Service(Transport.UDP, PORT),) if spoken else ()
 
     def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
-        """The recorded answer with the question's id."""
-        found = [data for data in raw_answers(device, "nbns.response") if self.recognise(data)]
-        return Reply(request[:2] + found[0][2:]) if found and len(request) >= 50 and not request[2] & 0x80 else None
+        """The recorded answer with the question's id, else one composed of the recorded names."""
+        if len(request) < 50 or request[2] & 0x80:
+            return None
+        raw = next((data for data in raw_answers(device, "nbns.response") if self.recognise(data)), None)
+        return Reply(request[:2] + (raw or self._composed(device))[2:])
+
+    def _composed(self, device: Recording) -> bytes:
+        said = [pair for seen in observed(device, "nbns.response") for pair in self.read(seen)]
+        said += [("netbios.name", seen.value) for seen in observed(device, "netbios.name")]
+        names = list(dict.fromkeys(value.encode()[:15] for channel, value in said if channel == "netbios.name"))[:32]
+        mac = packed_mac_of(next((value for channel, value in said if channel == "mac"), device.mac))
+        entries = b"".join(name.ljust(15) + b"\0\x04\0" for name in names)
+        status = bytes((len(names),)) + entries + mac
+        return _ANSWER + struct.pack("!H", len(status)) + status
 
     def violation(self, request: bytes, service: Service) -> str | None:
         """Everything but a node status request: names are registered and released on this port too."""

@@ -108,4 +108,36 @@ def test_recorded_answers_are_served_with_the_id_of_the_question() -> None:
     assert reply.data == b"\x12\x34" + message()[2:]
     assert reply.more == (message(),)
     assert PROTOCOL.answer(message(), device, SERVICE) is None
-    assert PROTOCOL.services(Recording(id="t", observations=(Observation(channel="mdns.txt", value="a=b"),))) == ()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        (("mdns.service", "_axis-video._tcp.local."), ("mdns.txt", "macaddress=00408C112233"),
+         ("mdns.name", "AXIS M1065-LW v1.2 - 00408C112233._axis-video._tcp.local."), ("mac", "00:40:8c:11:22:33")),
+        (("mdns.service", "_axis-video._tcp.local."), ("mdns.txt", "macaddress=00408C112233"),
+         ("mac", "00:40:8c:11:22:33")),
+        (("mdns.name", "axis-00408c112233.local."),),
+        (("mdns.txt", "a=b"),),
+    ],
+)  # fmt: skip
+def test_an_answer_is_composed_of_fields(said: tuple[tuple[str, str], ...]) -> None:
+    seen = (Observation(channel=channel, value=value) for channel, value in said if channel != "mac")
+    device = Recording(id="d", ip="192.0.2.7", observations=tuple(seen))
+    assert PROTOCOL.services(device) == (SERVICE,)
+    reply = PROTOCOL.answer(b"\x12\x34" + QUERY[2:], device, SERVICE)
+    assert reply is not None
+    assert reply.data[:2] == b"\x12\x34"
+    assert dns.message.from_wire(reply.data).answer
+    host = {("mdns.name", "device.local.")}  # a text needs a name to stand at
+    assert set(pairs("hex:" + reply.data.hex())) - host == set(said)
+
+
+def test_an_answer_is_composed_of_text_and_of_nothing_that_has_no_form() -> None:
+    device = Recording(id="d", observations=(Observation(channel="mdns.response", value="_psia._tcp.local.\na=b"),))
+    reply = PROTOCOL.answer(QUERY, device, SERVICE)
+    assert reply is not None
+    assert pairs("hex:" + reply.data.hex()) == [("mdns.service", "_psia._tcp.local."), ("mdns.txt", "a=b")]
+    for name in ("a" * 64 + ".local.", "a..local.", "elsewhere.example.", ""):
+        odd = Recording(id="d", observations=(Observation(channel="mdns.name", value=name),))
+        assert PROTOCOL.answer(QUERY, odd, SERVICE) is None

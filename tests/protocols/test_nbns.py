@@ -68,3 +68,21 @@ def test_recorded_answers_are_served_with_the_id_of_the_question() -> None:
     assert reply is not None
     assert reply.data == b"\x12\x34" + data[2:]
     assert PROTOCOL.answer(data, device, SERVICE) is None
+
+
+def test_an_answer_is_composed_of_names() -> None:
+    said = (("netbios.name", "NVR-01"), ("netbios.name", "WORKGROUP"))
+    seen = tuple(Observation(channel=channel, value=value) for channel, value in said)
+    for mac in ("58:50:ed:11:22:33", None):
+        device = Recording(id="d", mac=mac, observations=seen)
+        assert PROTOCOL.services(device) == (SERVICE,)
+        reply = PROTOCOL.answer(b"\x12\x34" + QUERY[2:], device, SERVICE)
+        assert reply is not None
+        assert reply.data[:2] == b"\x12\x34"
+        assert pairs("hex:" + reply.data.hex()) == [*said, *([("mac", mac)] if mac else [])]
+    listing = "NVR-01 <00> UNIQUE\nMAC Address = 58-50-ED-11-22-33\n"
+    device = Recording(id="d", observations=(Observation(channel="nbns.response", value=listing),))
+    reply = PROTOCOL.answer(QUERY, device, SERVICE)
+    assert reply is not None
+    assert pairs("hex:" + reply.data.hex()) == [("netbios.name", "NVR-01"), ("mac", "58:50:ed:11:22:33")]
+    assert PROTOCOL.services(Recording(id="d")) == ()

@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
 NETWORK = "10.77.0.0/22"
 FIELDS = ("manufacturer", "brand", "kind", "model", "level")
 
-BY_DATAGRAM = ("sadp.", "dhip.", "wsdiscovery.", "onvif.scopes", "onvif.types", "onvif.xaddrs", "soap.", "sip.", "upnp.")
+BY_DATAGRAM = ("sadp.", "dhip.", "wsdiscovery.", "onvif.scopes", "onvif.types", "onvif.xaddrs", "soap.", "sip.", "upnp.",
+               "mdns.", "nbns.", "netbios.")  # fmt: skip
 BY_STREAM = ("http.", "rtsp.", "onvif.", "tls.subject", "tls.issuer", "tls.san", "ssh.", "telnet.", "ftp.")
 NOT_AGAIN = ("http.favicon", "rtsp.path", "http.path")
 """A hash gives no picture back; paths that nothing leads to are not guessed."""
