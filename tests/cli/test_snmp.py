@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from scanner.cli.main import run
+from scanner.protocols import read_all
+from scanner.recordings import load
 from scanner.store import open_store, reading
 
 AGENT = "10.77.0.1"
@@ -103,6 +105,20 @@ def test_a_real_agent_tells_its_neighbours_and_where_they_hang(agent: Any, tmp_p
     )  # fmt: skip
     told = {d["mac"]: d["place"] and (d["place"].get("switch"), d["place"].get("port")) for d in json.loads(again.stdout)["devices"] if d["mac"]}
     assert told == {d["mac"]: d["place"] and (d["place"].get("switch"), d["place"].get("port")) for d in devices.values() if d["mac"]}
+
+
+def test_a_scan_that_knows_no_secret_hears_the_agents_engine_id(agent: Any, tmp_path: Path) -> None:
+    words = ("scan", AGENT, "--ports", "80", "--record", str(tmp_path / "heard"), "--format", "json")
+    done = subprocess.run(
+        [sys.executable, "-m", "scanner.cli.main", *words], capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "heard").glob("*.yaml")
+    (recording,) = load(file).recordings
+    (told,) = (seen for seen in recording.observations if seen.channel == "snmp.engineid")
+    assert (told.port, told.value[:8]) == (161, "80001f88")  # net-snmp's own number: who made the agent, not the device
+    assert ("snmp.enterprise", "8072") in {(r.channel, r.value) for r in read_all(recording)}
 
 
 @pytest.mark.parametrize("secret", [{"LANVETO_SNMP_COMMUNITY": "wrong"}, {**V3, "LANVETO_SNMP_AUTH_PASSWORD": "wrongpass"}], ids=["v2c", "v3"])
