@@ -53,6 +53,7 @@ class Code(StrEnum):
     NOTHING = "W-NOTHING-HEARD"
     IMPORT = "W-IMPORT"
     ASSETS = "W-ASSETS"
+    WAIVER = "W-WAIVER"
     REJUDGED = "W-REJUDGED"
     MEMORY = "W-MEMORY"
     SINK = "W-SINK"

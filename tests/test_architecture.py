@@ -12,6 +12,7 @@ EVERYTHING = None
 MAY_IMPORT: dict[str, set[str] | None] = {
     **dict.fromkeys(BASE, BASE),
     "recordings": BASE,
+    "recorded": BASE | {"recordings"},
     "protocols": BASE | {"recordings"},
     "knowledge": BASE | {"protocols", "identify", "recordings"},
     "identify": BASE | {"knowledge", "protocols"},
@@ -26,7 +27,7 @@ MAY_IMPORT: dict[str, set[str] | None] = {
     "discover": BASE | {"protocols", "net", "config", "targets"},
     "engine": BASE
     | {"protocols", "net", "discover", "config", "targets", "assess", "identify", "judge", "knowledge", "recordings",
-       "state"},
+       "recorded", "state"},
     "report": BASE,
     "publish": BASE | {"store"},
     "store": BASE | {"recordings"},

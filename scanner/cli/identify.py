@@ -88,6 +88,7 @@ def command(
     cover = assess.coverage(devices, warnings=assess.age_warnings(known, today))
     result = annotations.added(assess.report(scan, devices, cover, known))
     written = options.delivered(lambda: pieces(renderer, result), output, remembered=False)
+    options.idle_waivers(renderer, annotations.waivers, options.uses(result))
     for problem_text in problems:
         options.complain(problem_text)
     stored = keeping.store(result, given["store"], known, asked=False) & options.bundled(result, known, given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from scanner.knowledge import Knowledge
     from scanner.model import Waiver
     from scanner.report import Format
+
+MAX_IDLE = 20
+"""Waivers without a device that are told one by one."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -192,6 +195,25 @@ def annotating(given: Mapping[str, Any], known: Knowledge) -> Annotations:
         for problem in (problem for table in tables for problem in table.problems):
             complain(notice(Code.ASSETS, problem))
     return Annotations(read, tuple(tables), given.get("operator"))
+
+
+def idle_waivers(renderer: Format, waivers: Iterable[Waiver], used: Collection[tuple[str, str]]) -> None:
+    """Say which waivers fitted no verdict, where the format (`jsonl`: devices alone) does not; `used`: those that did,
+    by device and policy.
+    """
+    from scanner.report import Streamed
+
+    idle = [w for w in waivers if (w.device, w.policy) not in used] if isinstance(renderer, Streamed) else []
+    for waiver in idle[:MAX_IDLE]:
+        words = f"the waiver of {waiver.policy} for {waiver.device} fits no device of this result"
+        complain(notice(Code.WAIVER, words))
+    if len(idle) > MAX_IDLE:
+        complain(notice(Code.WAIVER, f"{len(idle) - MAX_IDLE} more waivers fit no device of this result"))
+
+
+def uses(report: Report) -> set[tuple[str, str]]:
+    """Device and policy of the waivers that fit some device of a report."""
+    return {(use.waiver.device, use.waiver.policy) for use in report.waivers if use.devices}
 
 
 def _account() -> str | None:

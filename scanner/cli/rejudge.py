@@ -67,4 +67,5 @@ def command(
     head = replace(then.scan, profiles=profiles, law_as_of=day.isoformat())
     result = annotations.added(assess.report(head, devices, counted, known))
     options.emit(renderer.render(result), output)
+    options.idle_waivers(renderer, annotations.waivers, options.uses(result))
     return 1 if options.failed(result, wanted) else 0

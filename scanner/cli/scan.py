@@ -126,6 +126,7 @@ def command(targets: tuple[str, ...], **given: Any) -> int:
         written = results.close(result)
     if results.streamed is None:
         written = options.delivered(lambda: renderer.render(result), given["output"])
+    options.idle_waivers(renderer, annotations.waivers, results.used)
     for failure in result.scan.failures:
         options.complain(notice(Code.SCAN, f"not completed: {failure}"))
     kept = keeping.store(result, given["store"], known, misses=given["misses"])

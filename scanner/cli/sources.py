@@ -75,7 +75,7 @@ class Work:
         options.writable(given["output"])
         options.writable(given["bundle"], "--bundle")
         if given["record"] is not None:
-            from scanner.engine.files import prepare
+            from scanner.recorded import prepare
 
             prepare(given["record"])
         self.known = knowledge.load(given["overlays"])
@@ -96,9 +96,9 @@ class Work:
 
     def _finish(self, picture: Picture, told: Told, *, asked: bool) -> int:
         from scanner import assess, state
-        from scanner.engine.files import redacted, write_recordings
         from scanner.knowledge.loader import settled, undisturbed
         from scanner.model import Scan
+        from scanner.recorded import redacted, write_recordings
         from scanner.report import pieces
 
         with undisturbed():
@@ -124,6 +124,7 @@ class Work:
         if problem:
             options.complain(notice(Code.MEMORY, f"this is not remembered for `lanveto explain`: {problem}"))
         written = options.delivered(lambda: pieces(self.renderer, result), self.given["output"])
+        options.idle_waivers(self.renderer, self.annotations.waivers, options.uses(result))
         for text in (*told.problems, *told.failures):
             options.complain(text)
         stored = keeping.store(

@@ -32,6 +32,8 @@ class Results:
         self.streamed = renderer if isinstance(renderer, Streamed) else None
         self.found = False
         """Whether a verdict asked for one of the wanted actions."""
+        self.used: set[tuple[str, str]] = set()
+        """Device and policy of the waivers that fitted a verdict."""
         self.problem: str | None = None
         """Why the results could not be written to their end."""
         self._added = added
@@ -57,6 +59,7 @@ class Results:
             self._last = state.Last()
         self._last.add(device.recording)
         device = self._added(device)
+        self.used.update((v.waiver.device, v.waiver.policy) for v in device.verdicts if v.waiver is not None)
         self.found = self.found or any(v.action in self._wanted and not v.waived for v in device.verdicts)
         if self.streamed is not None:
             self._begin(self.streamed)

@@ -6,9 +6,8 @@ Bounded, paced and interruptible; nothing is sent before the whole plan has been
 from __future__ import annotations
 
 from scanner.engine.checkpoint import Past, Record
-from scanner.engine.files import prepare, write_recordings
 from scanner.engine.live import Progress, run, scan
 from scanner.engine.rehearsal import dry_run
 from scanner.engine.ways import proposal
 
-__all__ = ["Past", "Progress", "Record", "dry_run", "prepare", "proposal", "run", "scan", "write_recordings"]
+__all__ = ["Past", "Progress", "Record", "dry_run", "proposal", "run", "scan"]

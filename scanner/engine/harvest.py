@@ -19,12 +19,12 @@ from scanner.config import Plan
 from scanner.discover import assumed
 from scanner.discover.book import Book, Entry, united
 from scanner.engine.asking import Minds, Opinion
-from scanner.engine.files import prepare, redacted, write_recordings
 from scanner.errors import Code
 from scanner.knowledge import Knowledge
 from scanner.model import Device, Identity, Observation, Recording, Via
 from scanner.net.ledger import Ledger
 from scanner.protocols.base import Question
+from scanner.recorded import prepare, redacted, write_recordings
 
 ROOM = 2048
 """Devices that may wait here before those who ask wait too."""

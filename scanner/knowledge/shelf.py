@@ -88,7 +88,13 @@ def replacing(name: str) -> Iterator[Path]:
             before = link.resolve()
             part = base / f".{name}.link"
             part.unlink(missing_ok=True)
-            part.symlink_to(fresh.name)
+            try:
+                part.symlink_to(fresh.name)
+            except OSError as error:
+                raise InputProblem(
+                    f"{base}: no symbolic link can be made there: {error.strerror or error}; on Windows that takes the "
+                    "developer mode or an administrator. Nothing was changed"
+                ) from error
             part.replace(link)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -112,8 +118,6 @@ def remove(name: str) -> bool:
 @contextlib.contextmanager
 def _locked() -> Iterator[Path]:
     """The user's folder, made where it is missing, for one update at a time."""
-    import fcntl
-
     base = user_dir()
     if base is None:
         raise InputProblem("this account has no home folder; set XDG_DATA_HOME to a folder it may write")
@@ -124,7 +128,11 @@ def _locked() -> Iterator[Path]:
         raise InputProblem(f"{base}: cannot be written: {error.strerror or error}") from error
     with os.fdopen(handle, "w") as lock:
         try:
+            import fcntl
+
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # Windows has other locks; there an account's updates must not run at the same time
+            pass
         except OSError as error:
             raise InputProblem(f"{base}: another update is at work; try again when it is done") from error
         yield base

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from scanner.cli import main
+
 DAHUA = """\
 - id: lorex
   ip: 192.0.2.42
@@ -136,3 +138,17 @@ def test_a_binary_format_goes_to_a_file_or_a_pipe(case: str, tmp_path: Path) -> 
     done = subprocess.run(["script", "-qec", inner, "/dev/null"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "--output FILE" in done.stdout
+
+
+@pytest.mark.parametrize(("form", "told"), [("jsonl", True), ("json", False)])
+def test_a_waiver_that_fits_nobody_is_told_where_the_format_does_not(
+    form: str, told: bool, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = "  - {device: %s, policy: all, reason: r, who: w, expires: 2099-01-01}\n"
+    (tmp_path / "w.yaml").write_text("waivers:\n" + entry % "10.77.0.22" + entry % "192.0.2.250")
+    words = ["identify", str(root / "examples" / "demo-fleet.yaml"), "--profile", "us-federal-contractor"]
+    assert main.run([*words, "--format", form, "--waivers", str(tmp_path / "w.yaml")]) == 0
+    out, err = capsys.readouterr()
+    assert ("the waiver of all for 192.0.2.250 fits no device of this result [W-WAIVER]" in err) is told
+    assert "10.77.0.22" not in err
+    assert "192.0.2.250" in out + err

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from scanner.engine.files import prepare, redacted, write_recordings
 from scanner.errors import UsageProblem
 from scanner.model import Observation, Recording
+from scanner.recorded import prepare, redacted, write_recordings
 from scanner.recordings import load, to_json
 
 
