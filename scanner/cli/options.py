@@ -334,14 +334,16 @@ def delivered(
     return True
 
 
-def _encoded(content: str | bytes | Iterable[str]) -> Iterator[bytes]:
+def _encoded(
+    content: str | bytes | Iterable[str], encoding: str = "utf-8", errors: str = "surrogateescape"
+) -> Iterator[bytes]:
     """The bytes of a result; text ends with a line end."""
     if isinstance(content, bytes):
         yield content
         return
     ended = False
     for piece in [content] if isinstance(content, str) else content:
-        yield piece.encode("utf-8", "surrogateescape")
+        yield piece.encode(encoding, errors)
         ended = piece.endswith("\n")
     if not ended:
         yield b"\n"
@@ -349,12 +351,24 @@ def _encoded(content: str | bytes | Iterable[str]) -> Iterator[bytes]:
 
 def _print(content: str | bytes | Iterable[str]) -> None:
     """Write to standard output. A reader that has left (`| head`) is no failure."""
+    import errno
+    import io
     import os
     import sys
 
     if isinstance(content, bytes) and sys.stdout is not None and sys.stdout.isatty():
         raise UsageProblem("standard output: is a terminal, and the result is no text")
+    raw = getattr(sys.stdout, "buffer", None)
     try:
+        if isinstance(raw, io.RawIOBase):  # PYTHONUNBUFFERED: a signal would cut a write short, and nobody would notice
+            for data in _encoded(content, sys.stdout.encoding, sys.stdout.errors or "strict"):
+                left = memoryview(data)
+                while left:
+                    taken = raw.write(left)
+                    if taken is None:
+                        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+                    left = left[taken:]
+            return
         if isinstance(content, bytes):
             click.echo(content, nl=False)
             return

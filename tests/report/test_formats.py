@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,3 +60,28 @@ def test_pieces_are_what_a_format_renders(
     assert capsys.readouterr().out == expected
     options.emit(pieces(get(name), report), tmp_path / "report")
     assert (tmp_path / "report").read_text() == expected
+
+
+@pytest.mark.parametrize("content", ['"é" + "x" * 2_000_000', "iter(['é'] + ['x' * 200_000] * 10)"])
+def test_a_signal_cuts_nothing_off_a_result_that_is_written_unbuffered(content: str) -> None:
+    """As in a container with PYTHONUNBUFFERED: the pipe is full and the writer waits in the middle of its result."""
+    import fcntl
+    import struct
+    import termios
+
+    code = (
+        "import signal; signal.signal(signal.SIGUSR1, lambda *_: None); from scanner.cli import options; "
+        f"options.emit({content}, None)"
+    )
+    with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        waiting, before, until = 0, -1, time.monotonic() + 60
+        while not waiting or waiting != before:  # until it is full
+            assert time.monotonic() < until
+            time.sleep(0.05)
+            before = waiting
+            waiting = struct.unpack("i", fcntl.ioctl(process.stdout, termios.FIONREAD, b"\0" * 4))[0]
+        os.kill(process.pid, signal.SIGUSR1)
+        time.sleep(0.05)
+        assert process.stdout.read().decode() == "é" + "x" * 2_000_000 + "\n"
+    assert process.returncode == 0
