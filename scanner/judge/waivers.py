@@ -115,7 +115,8 @@ def _waiver(raw: object, place: Place, known: frozenset[str]) -> Waiver:
         raise place.problem("device", f"{entry.device!r} is neither a MAC nor an IP address")
     if entry.policy != ALL and entry.policy not in known:
         near = did_you_mean(entry.policy, sorted(known))
-        raise place.problem("policy", f"{entry.policy!r} is no measure{near}; see `lanveto rules list policies`")
+        see = " See" if near else "; see"
+        raise place.problem("policy", f"{entry.policy!r} is no measure{near}{see} `lanveto rules list policies`")
     for key in ("reason", "who"):
         if not getattr(entry, key).strip():
             raise place.problem(key, "is empty: a waiver without it helps nobody who reads the report")
