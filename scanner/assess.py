@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -44,6 +45,10 @@ class Law:
     as_of: datetime.date = datetime.date.min
 
 
+LONGEST_NAME = 80
+"""Characters of a recording's id that its device's key has at most."""
+
+
 def key(recording: Recording) -> str:
     """The device's stable key: its MAC without separators, else `ip-…`, else the recording's id."""
     mac = normal_mac(recording.mac) if recording.mac else None
@@ -51,7 +56,14 @@ def key(recording: Recording) -> str:
         return mac.replace(":", "")
     if recording.ip:
         return address_key(recording.ip)
-    return recording.id
+    return _short(recording.id)
+
+
+def _short(name: str) -> str:
+    """The name itself, or its beginning and a digest: a key has its place in stores and topics."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 17]}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
 MAX_JUDGED = 10_000
@@ -108,7 +120,8 @@ def unique(devices: Iterable[Device]) -> tuple[Device, ...]:
 
 def apart(device: Device) -> Device:
     """The device with its address in its key: its MAC alone would not tell it from others."""
-    return replace(device, key=f"{device.key}-{re.sub('[.:%]', '-', device.recording.ip or device.recording.id)}")
+    place = device.recording.ip or _short(device.recording.id)
+    return replace(device, key=f"{device.key}-{re.sub('[.:%]', '-', place)}")
 
 
 def named(identity: Identity) -> bool:

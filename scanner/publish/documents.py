@@ -17,7 +17,7 @@ import scanner
 from scanner.model import Action, Device, Report, Verdict
 from scanner.publish import shapes
 from scanner.store.changes import Facts
-from scanner.store.findings import Event, Outcome, actions
+from scanner.store.findings import Event, Outcome, actions, event_id
 from scanner.store.outbox import Draft
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -185,7 +185,7 @@ def standing(report: Report, outcome: Outcome | None = None) -> Iterator[Draft]:
     site = report.scan.site
 
     def slot(place: str, kind: str, body: bytes, device: str | None = None, policy: str | None = None) -> Draft:
-        return Draft(f"{report.scan.id}/{place}", site, kind, body, device, policy, f"{site}/{place}"[:400])
+        return Draft(event_id(report.scan.id, place), site, kind, body, device, policy, f"{site}/{place}"[:400])
 
     for device in report.devices:
         asked = actions(device.verdicts) if outcome is None else outcome.open.get(device.key, {})

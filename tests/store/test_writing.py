@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from scanner import assess, knowledge
 from scanner.model import Device, Observation, Recording, Report
-from scanner.store import Store, open_store, reading, schema, writing
+from scanner.publish import documents
+from scanner.store import Store, open_store, outbox, reading, schema, writing
 
 
 def test_a_report_comes_back_as_it_was(
@@ -51,3 +52,14 @@ def test_the_same_answers_are_stored_once(tmp_path: Path, scan_of: Callable[...,
         with store.reading() as connection:
             assert connection.execute(sa.select(sa.func.count()).select_from(schema.observations)).scalar() == 250
     assert (sizes[-1] - sizes[0]) / (19 * 50) < 400  # bytes a sighting of five answers, its page of some 11 kB each included
+
+
+def test_whatever_a_device_is_called_it_can_be_stored_and_told(store: Store, scan_of: Callable[..., Report], make_device: Callable[..., Device]) -> None:
+    outbox.register(store, ["mqtt"])
+    name = "x" * 5000
+    seen = Recording(id=name, observations=(Observation(channel="http.body", value=name, port=80),))
+    named = replace(make_device().identity, model=name, firmware=name, serial=name, kind=name)
+    devices = (make_device(), replace(make_device(), key=assess.key(seen), recording=seen, identity=named))
+    number = writing.save(store, scan_of(1, *devices), describe=documents.describe).number
+    assert reading.report(store, number).devices == devices
+    assert len(outbox.take(store, "mqtt", 100)) > 4
