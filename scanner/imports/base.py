@@ -11,7 +11,7 @@ import codecs
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BufferedReader, BytesIO
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from scanner.errors import InputProblem
 from scanner.model import Observation, Place
@@ -148,6 +148,29 @@ class Input:
                 raise InputProblem(f"{self.name}: is larger than {MAX_WHOLE >> 20} MiB in one document; split it")
             self.tick(size)
         return b"".join(parts)
+
+
+class Break:
+    """Holds back what ends reading early, a broken file or Ctrl-C, until all that was read before is told: for formats
+    that tell at the end.
+
+    `with Break() as broken:` around the reading, then what was read, then `broken.tell()`.
+    """
+
+    def __init__(self) -> None:
+        self._problem: InputProblem | KeyboardInterrupt | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        self._problem = error if isinstance(error, InputProblem | KeyboardInterrupt) else None
+        return self._problem is not None
+
+    def tell(self) -> None:
+        """Raises what was held back, if anything was: `InputProblem`, `KeyboardInterrupt`."""
+        if self._problem is not None:
+            raise self._problem
 
 
 def _why(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from scanner.imports.base import Head, Heard, Input
+from scanner.imports.base import Break, Head, Heard, Input
 from scanner.imports.tables import is_station, moment, normal_address, spelled_mac, told
 from scanner.model import Observation
 
@@ -44,26 +44,28 @@ class Dhcpd:
         address: str | None = None
         block: list[str] = []
         begun = 0
-        for number, line in source.lines():
-            opening = _LEASE.match(line)
-            if opening:
-                if address is not None:
-                    source.skip(f"line {begun}", f"lease {address} has no end")
-                address, block, begun = normal_address(opening[1]), [line], number
-                if address is None:
+        with Break() as broken:
+            for number, line in source.lines():
+                opening = _LEASE.match(line)
+                if opening:
+                    if address is not None:
+                        source.skip(f"line {begun}", f"lease {address} has no end")
+                    address, block, begun = normal_address(opening[1]), [line], number
+                    if address is None:
+                        source.skip(f"line {number}", line)
+                        continue
+                elif address is not None and len(block) < 200:
+                    block.append(line)
+                elif address is None and not _OTHER.match(line):
                     source.skip(f"line {number}", line)
-                    continue
-            elif address is not None and len(block) < 200:
-                block.append(line)
-            elif address is None and not _OTHER.match(line):
-                source.skip(f"line {number}", line)
-            if address is not None and line.rstrip().endswith("}") and not line.strip().startswith("on "):
-                last.pop(address, None)
-                last[address] = _block(address, block)
-                address = None
+                if address is not None and line.rstrip().endswith("}") and not line.strip().startswith("on "):
+                    last.pop(address, None)
+                    last[address] = _block(address, block)
+                    address = None
         if address is not None:
             source.note(f"{source.name}: ends inside the lease of {address}: the file is cut off")
         yield from (heard for heard in last.values() if heard is not None)
+        broken.tell()
 
 
 def _block(address: str, block: list[str]) -> Heard | None:

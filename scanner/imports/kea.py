@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from scanner.imports.base import Head, Heard, Input
+from scanner.imports.base import Break, Head, Heard, Input
 from scanner.imports.tables import columns, is_station, moment, normal_address, rows, spelled_mac, told
 
 
@@ -22,19 +22,21 @@ class Kea:
     def read(self, source: Input) -> Iterator[Heard]:
         """One `Heard` for each address, of its last row; declined and reclaimed leases (state 1, 2) are left out."""
         last: dict[str, Heard | None] = {}
-        for number, row in rows(source, skip_until=("valid_lifetime",)):
-            address = normal_address(row.get("address", ""))
-            mac = spelled_mac(row.get("hwaddr", ""))
-            if address is None or (row.get("hwaddr") and mac is None):
-                source.skip(f"line {number}", ", ".join(row.values()))
-                continue
-            if row.get("state", "0") not in {"0", ""} or mac is None or not is_station(mac):
-                last[address] = None
-                continue
-            at = _begun(row)
-            name = unquote(row.get("hostname", "")).rstrip(".")
-            last[address] = Heard(mac, address, (told("dhcp.hostname", name, at=at),) if name else (), None, at)
+        with Break() as broken:
+            for number, row in rows(source, skip_until=("valid_lifetime",)):
+                address = normal_address(row.get("address", ""))
+                mac = spelled_mac(row.get("hwaddr", ""))
+                if address is None or (row.get("hwaddr") and mac is None):
+                    source.skip(f"line {number}", ", ".join(row.values()))
+                    continue
+                if row.get("state", "0") not in {"0", ""} or mac is None or not is_station(mac):
+                    last[address] = None
+                    continue
+                at = _begun(row)
+                name = unquote(row.get("hostname", "")).rstrip(".")
+                last[address] = Heard(mac, address, (told("dhcp.hostname", name, at=at),) if name else (), None, at)
         yield from (heard for heard in last.values() if heard is not None)
+        broken.tell()
 
 
 def _begun(row: dict[str, str]) -> str | None:

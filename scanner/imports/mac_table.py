@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import PurePath
 
-from scanner.imports.base import Head, Heard, Input
+from scanner.imports.base import Break, Head, Heard, Input
 from scanner.imports.tables import address_in, is_station, mac_in, prompt
 from scanner.model import Place
 
@@ -59,26 +59,28 @@ class MacTable:
         ports_first = False
         found: list[tuple[str, Place]] = []
         places: dict[tuple[str, str, int | None], Place] = {}
-        for number, line in source.lines():
-            said = prompt(line)
-            if said is not None:
-                switch = said[0]
-                continue
-            low = line.lower()
-            if "mac" in low and "port" in low and mac_in(line) is None:
-                ports_first = 0 <= low.find("port") < low.find("vlan")
-            entry = _entry(line, ports_first=ports_first) if len(line) <= 512 else None
-            if entry is None:
-                if line.strip() and not _NOISE.match(line) and not _own(line):
-                    source.skip(f"line {number}", line)
-                continue
-            mac, port, vlan = entry
-            key = (switch, port, vlan)
-            place = places.get(key)
-            if place is None:
-                place = places[key] = Place(switch=switch, port=port, vlan=vlan)
-            found.append((mac, place))
+        with Break() as broken:
+            for number, line in source.lines():
+                said = prompt(line)
+                if said is not None:
+                    switch = said[0]
+                    continue
+                low = line.lower()
+                if "mac" in low and "port" in low and mac_in(line) is None:
+                    ports_first = 0 <= low.find("port") < low.find("vlan")
+                entry = _entry(line, ports_first=ports_first) if len(line) <= 512 else None
+                if entry is None:
+                    if line.strip() and not _NOISE.match(line) and not _own(line):
+                        source.skip(f"line {number}", line)
+                    continue
+                mac, port, vlan = entry
+                key = (switch, port, vlan)
+                place = places.get(key)
+                if place is None:
+                    place = places[key] = Place(switch=switch, port=port, vlan=vlan)
+                found.append((mac, place))
         yield from placed(found)
+        broken.tell()
 
 
 def placed(found: list[tuple[str, Place]]) -> Iterator[Heard]:

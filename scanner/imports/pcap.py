@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from scanner.errors import InputProblem
-from scanner.imports.base import Head, Heard, Input
+from scanner.imports.base import Break, Head, Heard, Input
 from scanner.imports.dissect import Dissector
 
 MAX_FRAME = 262_144
@@ -66,7 +66,7 @@ class Pcap:
         wanted, frame = dissector.wanted, dissector.frame
         dressed: dict[int, Callable[[bytes], bytes | None]] = {}
         count, last, backwards = 0, 0.0, 0
-        try:
+        with Break() as broken:
             for packet in packets(source):
                 buffer, place, length, wire, seconds, link = packet
                 count += 1
@@ -89,10 +89,10 @@ class Pcap:
                     backwards += 1
                 last = seconds
                 yield from frame(data, seconds, whole=length >= wire)
-        finally:
-            source.tick(count)
-            self._notes(source, dissector, backwards)
+        source.tick(count)
+        self._notes(source, dissector, backwards)
         yield from dissector.finish()
+        broken.tell()
 
     @staticmethod
     def _notes(source: Input, dissector: Dissector, backwards: int) -> None:

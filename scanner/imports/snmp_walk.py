@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
-from scanner.imports.base import Head, Heard, Input
+from scanner.imports.base import Break, Head, Heard, Input
 from scanner.imports.mac_table import placed
 from scanner.imports.tables import is_station, normal_address, spelled_mac, told
 from scanner.model import Observation, Place
@@ -64,13 +64,15 @@ class SnmpWalk:
     def read(self, source: Input) -> Iterator[Heard]:
         """The agent itself, its neighbours and where they hang; the agent is named by its sysName, else by the file."""
         walk = Walk()
-        for number, line in source.lines():
-            found = row(line)
-            if found is not None:
-                walk.add(*found)
-            elif not walk.goes_on(line):
-                source.skip(f"line {number}", line)
+        with Break() as broken:
+            for number, line in source.lines():
+                found = row(line)
+                if found is not None:
+                    walk.add(*found)
+                elif not walk.goes_on(line):
+                    source.skip(f"line {number}", line)
         yield from walk.heard(PurePath(source.name).stem if source.name != "-" else "agent")
+        broken.tell()
 
 
 def row(line: str) -> tuple[str, str] | None:

@@ -3,14 +3,14 @@ from __future__ import annotations
 import io
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from scanner import imports
 from scanner.errors import InputProblem, UsageProblem
-from scanner.imports.base import MAX_LINE, Head, Importer, Input, encoding
+from scanner.imports.base import MAX_LINE, Break, Head, Importer, Input, encoding
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -125,3 +125,24 @@ def test_reading_needs_no_more_memory_for_a_longer_file() -> None:
 
     peak(100)
     assert peak(24_000) < 1.2 * peak(6_000)  # of 11 MB and 3 MB: a piece of each is held
+
+
+@pytest.mark.parametrize("end", [InputProblem("broken"), KeyboardInterrupt()])
+def test_what_was_read_is_told_before_what_ended_it(end: BaseException) -> None:
+    def reading() -> Iterator[str]:
+        last = ""
+        with Break() as broken:
+            last = "read"
+            raise end
+        yield last
+        broken.tell()
+
+    feed = reading()
+    assert next(feed) == "read"
+    with pytest.raises(type(end)):
+        next(feed)
+
+
+def test_other_errors_are_not_held_back() -> None:
+    with pytest.raises(RuntimeError), Break():
+        raise RuntimeError

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
-from io import BytesIO
+import subprocess
+import sys
+from io import BufferedReader, BytesIO, RawIOBase
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +16,10 @@ from hypothesis import strategies as st
 
 from scanner import imports
 from scanner.errors import InputProblem
+from scanner.imports import nmap
 from scanner.imports.base import HEAD, Head, Input
 from scanner.picture import Picture
+from tests.imports import test_nmap
 from tests.imports.frames import arp, datagram, pcap, pcapng, request, segment
 
 MOST = 20_000
@@ -96,6 +102,96 @@ def test_mutated_samples(name: str) -> None:
     chance = random.Random(7)
     for _ in range(300):
         _taken(name, _mutated(SAMPLES[name] * chance.choice((1, 1, 5)), chance))
+
+
+class Endless(RawIOBase):
+    """A beginning, and then the same for ever: 2 GiB of it."""
+
+    def __init__(self, beginning: bytes, filler: bytes) -> None:
+        self._left, self._filler, self.taken = beginning, filler * (65_536 // len(filler)), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._left or self._filler
+        size = min(len(buffer), len(piece))
+        buffer[:size] = piece[:size]
+        self._left = self._left[size:]
+        self.taken += size
+        return size if self.taken < 2 << 30 else 0
+
+
+@pytest.mark.parametrize("filler", [b"x", b'"', b"{"], ids=["text", "quotes", "braces"])
+@pytest.mark.parametrize("name", SAMPLES)
+def test_one_line_of_two_gigabytes(name: str, filler: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every importer of text ends with one sentence, soon, and keeps what stands before the line."""
+    monkeypatch.setattr("scanner.imports.base.MAX_WHOLE", 8 << 20)  # of the one format that is read as a whole
+    sample = SAMPLES[name] if name != "masscan" else SAMPLES[name].rpartition(b"]")[0]
+    stream = Endless(sample, filler)
+    source = Input("hostile", BufferedReader(stream, 1 << 20), Head(sample, sample.decode(), "hostile"))
+    heard: list[Any] = []
+    with pytest.raises(InputProblem, match=r"longer than|larger than"):
+        heard.extend(imports.get(name).read(source))
+
+    assert heard or name == "lanveto"
+    assert stream.taken < 16 << 20  # no more than that can be in memory
+
+
+READ_MANY = """
+import io, json, sys
+from scanner.imports import _nmap
+for document in json.load(sys.stdin):
+    told = []
+    _nmap._say = told.append
+    sys.stdin = io.TextIOWrapper(io.BytesIO(document.encode("latin-1")))
+    _nmap.main()
+    print(json.dumps(told))
+"""
+
+
+def test_damaged_results_of_nmap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents that were cut, doubled and overwritten, read by python-nmap in one process of its own."""
+    chance = random.Random(9)
+    whole = (test_nmap.BEGIN + test_nmap.PRE + test_nmap.HOST.format(n=1) + test_nmap.HOST.format(n=2) + test_nmap.END).encode()
+    documents = [_mutated(whole, chance).decode("latin-1") for _ in range(300)]
+    done = subprocess.run([sys.executable, "-c", READ_MANY], input=json.dumps(documents), capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(documents)
+    heard = 0
+    for line in lines:
+        told = json.loads(line)
+        monkeypatch.setattr("scanner.imports.nmap._messages", lambda _source, told=told: iter(told))
+        picture = Picture()
+        with contextlib.suppress(InputProblem):
+            for one in imports.get("nmap").read(_source(whole)):
+                picture.enter(one, "hostile", None)
+                heard += 1
+        picture.recordings()
+    assert heard > 300
+
+
+_TEXT = st.text(max_size=40)
+_PORT = st.fixed_dictionaries({"state": st.just("open")}, optional={
+    "product": _TEXT, "version": _TEXT, "extrainfo": _TEXT,
+    "script": st.dictionaries(st.sampled_from(["http-title", "http-auth", "ssl-cert", "upnp-info", "banner", "nbstat", "rtsp-methods", "x"]), _TEXT | st.none(), max_size=4),
+})  # fmt: skip
+_ADDRESS = st.sampled_from(["192.0.2.1", "2001:db8::1", "3C:EF:8C:11:22:33", "", "x"]) | _TEXT
+
+
+@given(st.fixed_dictionaries({}, optional={
+    "addresses": st.dictionaries(st.sampled_from(["ipv4", "ipv6", "mac"]), _ADDRESS), "status": st.just({"state": "up"}) | st.none(),
+    "tcp": st.dictionaries(st.integers(-1, 70_000).map(str) | _TEXT, _PORT, max_size=4) | st.none(), "udp": st.none(),
+    "hostscript": st.lists(st.fixed_dictionaries({"id": _TEXT, "output": _TEXT | st.none()}), max_size=2) | st.none(),
+    "osmatch": st.lists(st.fixed_dictionaries({"name": _TEXT | st.none()}), max_size=2) | st.none(),
+}))  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_whatever_nmap_says_of_a_host(host: dict[str, Any]) -> None:
+    picture = Picture()
+    for heard in nmap._host(host, None):
+        picture.enter(heard, "hostile", None)
+    picture.recordings()
 
 
 def test_captures_with_damaged_and_doubled_frames() -> None:

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import io
 import random
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,17 @@ def test_a_link_layer_that_scapy_knows(read: Callable[..., Any]) -> None:
 def test_link_layers_in_which_nothing_can_be_heard(link: int, why: str, read: Callable[..., Any]) -> None:
     with pytest.raises(InputProblem, match=why):
         read(pcap(FRAMES, link=link), "pcap")
+
+
+def test_what_a_stream_had_said_is_told_although_the_file_breaks(read: Callable[..., Any]) -> None:
+    """The page has not all its bytes when the file breaks."""
+    page = PAGE.replace(b"Content-Length: 9", b"Content-Length: 900")
+    data = pcap([arp(), segment(page, 80, 40_000)]) + struct.pack("<IIII", 0, 0, 1 << 30, 1 << 30)
+    source = Input("x", io.BytesIO(data), Head(data, "", "x"))
+    heard: list[Any] = []
+    with pytest.raises(InputProblem, match="2 frames before it were read"):
+        heard.extend(importer.IMPORTER.read(source))
+    assert channels(heard) == [[], ["http.response"]]
 
 
 @pytest.mark.parametrize("data", [pcap(FRAMES), pcapng(FRAMES)], ids=["pcap", "pcapng"])
