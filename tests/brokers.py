@@ -97,11 +97,11 @@ class Broker:
         self.kill()
 
 
-async def held(port: int, pattern: str = "#", **client: Any) -> dict[str, Any]:
+async def held(port: int, pattern: str = "#", *, qos: int = 1, **client: Any) -> dict[str, Any]:
     """Everything retained, as a fresh subscriber sees it: topic and content."""
     found: dict[str, Any] = {}
     async with aiomqtt.Client("127.0.0.1", port, **client) as one:
-        await one.subscribe(pattern, qos=1)
+        await one.subscribe(pattern, qos=qos)
         stream = aiter(one.messages)
         while True:
             try:
@@ -159,10 +159,13 @@ async def between(port: int, *, old: bool = False) -> AsyncIterator[Way]:
                 await writer.drain()
                 return
             from_broker, to_broker = await asyncio.open_connection("127.0.0.1", port)
-            to_broker.write(first)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(there(reader, to_broker))
-                group.create_task(back(from_broker, writer))
+            try:
+                to_broker.write(first)
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(there(reader, to_broker))
+                    group.create_task(back(from_broker, writer))
+            finally:
+                to_broker.close()
         except* (OSError, asyncio.IncompleteReadError):
             pass
         finally:

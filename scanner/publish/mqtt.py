@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import re
 import ssl
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -322,7 +323,7 @@ class _Session:
         except (aiomqtt.MqttError, TimeoutError, OSError, ssl.SSLError, ValueError) as error:
             if self._sink.five and self._sink.settings.protocol == "auto" and "version" in str(error).lower():
                 self._sink.five = False
-            raise Unavailable(_words(error)) from error
+            raise Unavailable(client.refused(error)) from error
         self._client = client
         client.watch()
         self._listener = asyncio.create_task(self._listen(), name="mqtt-listen")
@@ -421,7 +422,7 @@ class _Session:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._client.subscribe(pattern, qos=QOS)
         except (aiomqtt.MqttError, TimeoutError) as error:
-            raise Unavailable(_words(error)) from error
+            raise Unavailable(self._client.refused(error)) from error
 
     async def _settled(self, futures: list[asyncio.Future[Any]]) -> None:
         """Until the broker has answered all. Raises `Unavailable` where it goes away, or is too slow."""
@@ -470,8 +471,13 @@ class _TooLarge(str):
     value = 0x95
 
 
-def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+class _Heard(logging.Handler):
+    """Keeps the last thing that was said."""
+
+    last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.last = record.getMessage()
 
 
 def _pipelined(sink: Mqtt) -> Any:
@@ -491,6 +497,11 @@ def _pipelined(sink: Mqtt) -> Any:
             self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             """Done when the connection has ended: why, where the broker said it."""
             self._largest: int | None = None
+            self.heard = _Heard()
+            """What the library has to say of the connection: it would go to standard error."""
+            library = logging.Logger("lanveto.mqtt", logging.WARNING)
+            library.addHandler(self.heard)
+            self._client.enable_logger(library)
 
         def hand_over(self, topic: str, payload: bytes, retain: bool) -> asyncio.Future[Any]:
             properties = None
@@ -515,6 +526,12 @@ def _pipelined(sink: Mqtt) -> Any:
             self._largest = getattr(properties, "MaximumPacketSize", None)
             super()._on_connect(client, userdata, flags, reason_code, properties)
 
+        def refused(self, error: BaseException) -> str:
+            """Why there is no connection, in words."""
+            if isinstance(error, TimeoutError) and not str(error):
+                return f"no answer within {CONNECT_SECONDS:g} s"
+            return str(error) or type(error).__name__
+
         def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any = None) -> None:
             future = self._answers.pop(mid, None)
             if future is None:
@@ -525,6 +542,10 @@ def _pipelined(sink: Mqtt) -> Any:
         def _on_disconnect(
             self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None
         ) -> None:
+            if not self._connected.done():  # aiomqtt would wait for an answer that cannot come any more
+                reason = self.heard.last or f"the broker has closed the connection: {reason_code}"
+                self._connected.set_exception(aiomqtt.MqttError(reason))
+                return
             super()._on_disconnect(client, userdata, flags, reason_code, properties)
             if self._disconnected.done() and not self._disconnected.cancelled():
                 self._disconnected.exception()  # seen: asyncio would complain of it at the end

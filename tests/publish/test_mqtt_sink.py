@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import shutil
@@ -52,7 +53,7 @@ async def _delivering(store: Store, sink: publish.Configured, log: Log) -> Async
     delivery = Delivery(store, sink, log, first_wait=0.02, longest_wait=0.1)
     task = asyncio.create_task(delivery.run(stop))
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             yield delivery
     finally:
         stop.set()
@@ -278,3 +279,137 @@ def test_a_message_that_a_broker_will_not_have_does_not_hold_up_the_rest(
     ((_, _, _, uid, why),) = outbox.refusals(store)
     assert uid == "e2"
     assert reason in why
+
+
+def test_a_broker_that_becomes_slow_in_the_middle_has_its_time(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slower than anybody would wait for in one go, but it goes on: nothing is sent twice."""
+    monkeypatch.setattr("scanner.publish.mqtt.SETTLE_SECONDS", 2.5)
+    log = Log()
+
+    async def main(port: int) -> tuple[int, list[str]]:
+        got: list[str] = []
+        async with between(port) as way, _counter(port) as counter:
+            await counter.subscribe("p/hq/event/#", qos=1)
+            async with _delivering(store, _sink(way.port), log) as delivery:
+                await asyncio.to_thread(outbox.put, store, [event(n) for n in range(20)])
+                await _delivered(store)
+                before, way.pace = way.passed, 40_000.0
+                await asyncio.to_thread(outbox.put, store, [event(n, because="x" * 350) for n in range(20, 320)])
+                delivery.wake.set()
+                await _delivered(store)
+            async for message in counter.messages:
+                assert isinstance(message.payload, bytes)
+                got.append(json.loads(message.payload)["event"])
+                if len(got) == 320:
+                    return way.passed - before, got
+        raise AssertionError
+
+    with Broker(tmp_path) as broker:
+        passed, got = asyncio.run(main(broker.port))
+    assert not log.lines
+    assert passed > 2.5 * 40_000  # it took longer than one answer may
+    assert got == [f"e{n}" for n in range(320)]
+
+
+def test_what_a_full_queue_of_the_broker_drops_is_still_retained(
+    store: Store, tmp_path: Path, make_report: Callable[..., Report], make_device: Callable[..., Device]
+) -> None:
+    """A subscriber that is away finds its queue short of events; the findings stand all the same."""
+    devices = [make_device(mac=f"3c:ef:8c:00:00:{n:02x}", ip=f"192.0.2.{n}", id_=f"d{n}") for n in range(1, 101)]
+
+    async def main(port: int) -> tuple[int, set[str]]:
+        async with _counter(port) as first:
+            await first.subscribe("p/hq/event/#", qos=1)
+        writing.save(store, _scan(make_report(*devices), 1), describe=documents.describe)
+        async with _delivering(store, _sink(port), Log()):
+            await _delivered(store)
+        events = 0
+        async with _counter(port) as again:
+            stream = aiter(again.messages)
+            with contextlib.suppress(TimeoutError):
+                while await asyncio.wait_for(anext(stream), 0.7):
+                    events += 1
+        return events, set(await held(port, "p/+/+/finding/+", qos=0))
+
+    with Broker(tmp_path, "max_queued_messages 30\n") as broker:
+        events, findings = asyncio.run(main(broker.port))
+    assert 0 < events < 100  # of 201
+    assert len(findings) == 100
+    assert not outbox.refusals(store)
+
+
+def test_a_broker_without_memory_loses_nothing_that_it_had_not_taken(store: Store, tmp_path: Path) -> None:
+    log, limit = Log(), 900_000
+
+    async def main(broker: Broker) -> set[str]:
+        got: set[str] = set()
+        async with _counter(broker.port) as first:
+            await first.subscribe("p/hq/event/#", qos=1)
+        outbox.put(store, [event(n, because="x" * 1000) for n in range(1000)])
+        async with _delivering(store, _sink(broker.port), log):
+            await _until(lambda: any(line.startswith("broken mqtt") for line in log.lines))
+            assert _waiting(store)
+            await asyncio.to_thread(broker.stop)
+            broker.config = broker.config.replace(f"memory_limit {limit}\n", "")
+            await asyncio.to_thread(broker.start)
+            await _delivered(store)
+        async with _counter(broker.port) as again:
+            async for message in again.messages:
+                assert isinstance(message.payload, bytes)
+                got.add(json.loads(message.payload)["event"])
+                if len(got) == 1000:
+                    return got
+        raise AssertionError
+
+    with Broker(tmp_path, f"memory_limit {limit}\n") as broker:
+        assert asyncio.run(main(broker)) == {f"e{n}" for n in range(1000)}
+    assert not outbox.refusals(store)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_wrong_client_certificate_is_said_once_and_its_end_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scanner.publish.mqtt.CONNECT_SECONDS", 1.0)  # TLS 1.3 refuses a client by silence
+    certificates(tmp_path, "server", "client")
+    other = tmp_path / "other"
+    other.mkdir()
+    certificates(other, "client")
+    outbox.put(store, [event(1)])
+    log = Log()
+    tls = f"cafile {tmp_path}/ca.pem\ncertfile {tmp_path}/server.pem\nkeyfile {tmp_path}/server.key\nrequire_certificate true\n"
+
+    def table(folder: Path, port: int) -> dict[str, str]:
+        return {"url": f"mqtts://127.0.0.1:{port}/p", "ca": str(tmp_path / "ca.pem"),
+                "cert": str(folder / "client.pem"), "key": str(folder / "client.key")}  # fmt: skip
+
+    async def main(broker: Broker) -> int:
+        wrong = publish.configured("mqtt", table(other, broker.port))
+        opened, session = 0, wrong.sink.session
+
+        def counted() -> Any:
+            nonlocal opened
+            opened += 1
+            return session()
+
+        monkeypatch.setattr(wrong.sink, "session", counted)
+        async with _delivering(store, wrong, log):
+            await _until(lambda: opened >= 3)
+            assert _waiting(store) == 1
+            await asyncio.to_thread(broker.stop)  # whoever runs it mends it: both authorities are trusted
+            (tmp_path / "ca.pem.both").write_text((tmp_path / "ca.pem").read_text() + (other / "ca.pem").read_text())
+            broker.config = broker.config.replace("/ca.pem\n", "/ca.pem.both\n")
+            await asyncio.to_thread(broker.start)
+            await _delivered(store)
+        return opened
+
+    with Broker(tmp_path, tls) as broker:
+        assert asyncio.run(main(broker)) >= 4
+        outbox.put(store, [event(2)])
+        right = publish.configured("mqtt", table(tmp_path, broker.port))
+        assert asyncio.run(Delivery(store, right, Log()).drain()) == 1
+    assert [line.split(":")[0] for line in log.lines] == ["broken mqtt", "mended mqtt"]
+    assert "unknown ca" in log.lines[0].lower()
+    gc.collect()  # the MQTT library leaves the sockets of refused handshakes to the collector
