@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,14 @@ from scanner.model import Recording
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_demo(*words: str, env: dict[str, str] | None = None) -> tuple[dict[str, Any], str, float]:
-    """The report, what was said beside it, and the seconds it took."""
-    start = time.monotonic()
+def run_demo(*words: str, env: dict[str, str] | None = None) -> tuple[dict[str, Any], str]:
+    """The report, and what was said beside it."""
     done = subprocess.run(
         [sys.executable, "-m", "scanner.cli.main", "demo", "--format", "json", *words], cwd=ROOT, text=True,
         capture_output=True, check=False, timeout=60, env=env,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout), done.stderr, time.monotonic() - start
+    return json.loads(done.stdout), done.stderr
 
 
 def wrong(report: dict[str, Any], recordings: tuple[Recording, ...], place: Callable[[Recording], str]) -> list[str]:
@@ -46,26 +44,24 @@ def wrong(report: dict[str, Any], recordings: tuple[Recording, ...], place: Call
 
 
 @pytest.mark.root
-def test_the_demo_tells_the_truth_about_every_device_in_less_than_ten_seconds() -> None:
-    report, said, seconds = run_demo()
+def test_the_demo_tells_the_truth_about_every_device() -> None:
+    report, said = run_demo()
 
     assert wrong(report, demo.fleet(), lambda recording: str(recording.ip)) == []
     assert {device["mac"] for device in report["devices"]} == {r.mac for r in demo.fleet()}
     assert "lanveto scan 10.77.0.0/26" in said
     assert "should not" not in said
     assert "Traceback" not in said
-    assert seconds < 10
 
 
 def test_without_namespaces_the_fleet_answers_on_loopback_ports_of_its_own() -> None:
-    report, said, seconds = run_demo("--loopback")
+    report, said = run_demo("--loopback")
     places = {r.id: f"127.77.0.{number}" for number, r in enumerate(demo.fleet(), 1)}
 
     assert wrong(report, demo.fleet(), lambda recording: places[recording.id]) == []
     assert all(device["mac"] is None for device in report["devices"])
     assert "on loopback" in said
     assert "should not" not in said
-    assert seconds < 10
 
 
 def test_where_no_network_of_its_own_can_be_had_the_reason_is_said(
