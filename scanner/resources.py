@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 
-from scanner.errors import RulesProblem
-
 TYPE_CHECKING = False  # as typing has it, without the import
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +23,8 @@ def data_place(name: str) -> str:
         folder = f"{base}/{name}"
         if os.path.isdir(folder):  # noqa: PTH112
             return folder
+    from scanner.errors import RulesProblem
+
     raise RulesProblem(f"the data folder {name}/ is missing beside the package in {_PACKAGE}: install lanveto again")
 
 

@@ -14,7 +14,6 @@ import os
 import sys
 from bisect import bisect_left
 
-from scanner.errors import RulesProblem
 from scanner.resources import data_place, user_place
 
 TYPE_CHECKING = False  # as typing has it, without the import
@@ -76,12 +75,18 @@ class Registry:
             with open(path, "rb") as file:  # noqa: PTH123 - pathlib would cost more than a thousand lookups
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
+            from scanner.errors import RulesProblem
+
             raise RulesProblem(f"{path}: the registry cannot be read: {error}; {AGAIN}") from error
         if len(data) < HEADER_BYTES:
+            from scanner.errors import RulesProblem
+
             raise RulesProblem(f"{path}: is no registry file")
         n24, n28, n36, names = (int.from_bytes(data[at : at + 4], "little") for at in range(8, HEADER_BYTES, 4))
         size = HEADER_BYTES + 8 * (n24 + n28) + 12 * n36 + names
         if data[:8] != MAGIC or len(data) != size:
+            from scanner.errors import RulesProblem
+
             raise RulesProblem(f"{path}: is damaged or of another version; {AGAIN}")
         view = memoryview(data)
         place = HEADER_BYTES
@@ -243,6 +248,8 @@ def _text(path: str | os.PathLike[str]) -> str:
         with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
             return file.read()
     except OSError as error:
+        from scanner.errors import RulesProblem
+
         raise RulesProblem(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
