@@ -13,7 +13,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from scanner.errors import StoreProblem
+from scanner.errors import Code, StoreProblem, notice
 from scanner.publish import Configured, Doubtful, Session, Unavailable, event
 from scanner.store import Store, outbox
 from scanner.store.outbox import Draft, Waiting
@@ -213,10 +213,11 @@ class Delivery:
             self._tries.pop(waiting.number, None)
         if refused:
             waiting, reason = refused[0]
-            self._tell.say(
+            self._tell.say(notice(
+                Code.SINK,
                 f"{self._configured.sink} refuses {len(refused)} message(s), the first is {waiting.draft.kind} "
-                f"{waiting.draft.uid}: {reason}; set aside (`lanveto history --refused`)"
-            )
+                f"{waiting.draft.uid}: {reason}; set aside (`lanveto history --refused`)",
+            ))  # fmt: skip
         if batch:
             await aside(outbox.advance, self._store, self._name, batch[-1].number)
         return len(batch)

@@ -44,8 +44,9 @@ class Log:
             self._line("info", f"over: {text}", {"condition": what, "state": "mended", "code": code_of(text)})
 
     def say(self, text: str, **more: object) -> None:
-        """Something worth a line; `more` are further keys of the JSON object."""
-        self._line("info", text, more)
+        """Something worth a line, a warning where it ends with a code; `more` are further keys of the JSON object."""
+        code = code_of(text)
+        self._line("info" if code is None else "warning", text, more if code is None else {"code": code} | more)
 
     def _line(self, level: str, text: str, more: dict[str, object]) -> None:
         text = brief(text, LONGEST)

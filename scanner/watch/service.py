@@ -299,7 +299,7 @@ class Service:
             except LanvetoError as problem:
                 text = f"{problem}; what held before still holds"
                 if "configuration" in self._log.standing:  # whoever asks again gets an answer
-                    self._log.say(text, event="not-reloaded")
+                    self._log.say(notice(Code.USAGE, text), event="not-reloaded")
                 self._log.broken("configuration", text)
             else:
                 self._log.mended("configuration")

@@ -177,6 +177,7 @@ def test_an_event_the_receiver_refuses_is_set_aside(receiver: Callable[..., Rece
     assert _drain(store, _hook(server.url()), log) == 3
     assert [(uid, reason) for _, _, _, uid, reason in outbox.refusals(store)] == [("e2", "HTTP 422")]
     assert "lanveto history --refused" in log.lines[-1]
+    assert log.lines[-1].endswith("[W-SINK]")
 
 
 def test_a_poison_event_gives_way_after_some_attempts(receiver: Callable[..., Receiver], store: Store) -> None:

@@ -50,3 +50,14 @@ def test_nobody_listening_is_no_failure() -> None:
             raise OSError(28, "No space left on device")
 
     Log(Full()).broken("a", "b")
+
+
+def test_a_line_with_a_code_is_a_warning() -> None:
+    out = io.StringIO()
+    log = Log(out, "json")
+    log.say("two messages are set aside [W-SINK]")
+    log.say("watching [for now]")
+    first, second = map(json.loads, out.getvalue().splitlines())
+    assert (first["level"], first["code"]) == ("warning", "W-SINK")
+    assert second["level"] == "info"
+    assert "code" not in second
