@@ -76,7 +76,11 @@ def command(context: click.Context, /, log: str, cycles: int | None, scan: tuple
     config = context.find_root().params.get("config")
     lines = Log(sys.stderr, cast(Form, log))
     kept = _Kept()
-    where, setup = _setup(kept, given, scan, context.find_root().obj, lines)
+    try:
+        where, setup = _setup(kept, given, scan, context.find_root().obj, lines)
+    except BaseException:
+        kept.close()
+        raise
     # What the command line says counts most, also when the file is read again.
     said = {
         name: value for name, value in given.items()

@@ -354,6 +354,8 @@ def open_files() -> int:
 
 
 def test_an_end_before_its_time_leaves_no_task_socket_or_thread(known: Knowledge) -> None:
+    assert known.registry  # a map of a file, which stays open with it
+
     async def main() -> tuple[set[str], int]:
         before = open_files()
         stop = asyncio.Event()
