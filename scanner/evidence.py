@@ -27,6 +27,7 @@ from scanner.errors import InputProblem, RulesProblem, UsageProblem
 from scanner.judge import waivers
 from scanner.knowledge import Knowledge
 from scanner.model import Coverage, Report, Scan
+from scanner.resources import REGISTRY
 from scanner.values import file_name, one_line
 
 FORMAT = 1
@@ -87,7 +88,7 @@ def pack(report: Report, knowledge: Knowledge, *, waived: Sequence[Path] = (), j
     }
     rules = _rules(knowledge, files)
     overrides = _copied(knowledge.overrides, "oui/overrides", files)
-    for name in ("registry.bin", "registry.json"):
+    for name in (REGISTRY, "registry.json"):
         files[f"oui/{name}"] = _read(knowledge.registry_folder / name)
     about = About(
         format=FORMAT,

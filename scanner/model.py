@@ -70,6 +70,10 @@ class Effect(StrEnum):
     ADVISORY = "advisory"
 
 
+SURE: frozenset[Level] = frozenset({Level.LIKELY, Level.CONFIRMED})
+"""Levels at which a maker is named; below them is suspicion, or nothing."""
+
+
 class Action(StrEnum):
     """What a verdict asks of the organisation, mildest first."""
 
@@ -329,6 +333,13 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """Who ran it: as they said, or the name of their account."""
     tool: str = "lanveto"
     version: str = ""
+
+    @property
+    def end(self) -> Literal["completed", "interrupted", "failed"]:
+        """How the scan ended."""
+        if self.interrupted:
+            return "interrupted"
+        return "failed" if self.failures else "completed"
 
 
 class RulesVersion(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ TYPE_CHECKING = False  # as typing has it, without the import
 if TYPE_CHECKING:
     from pathlib import Path
 
+REGISTRY, REGISTRY_OVERRIDES = "registry.bin", "overrides.yaml"
+"""Files of a registry's folder: the packed registry, and the prefixes whose owner is not the maker."""
 _PACKAGE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120
 
 

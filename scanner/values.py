@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from binascii import unhexlify
+from datetime import UTC, datetime
 from ipaddress import IPv6Address, ip_address, ip_interface
 
 _BETWEEN = {ord(c): None for c in map(chr, range(128)) if c in ":.-" or c.isspace()}
@@ -86,6 +87,11 @@ def ipv4_number(text: str) -> int | None:
         return None
     first, second, third, fourth = text.split(".")
     return (int(first) << 24) + (int(second) << 16) + (int(third) << 8) + int(fourth)
+
+
+def stamp(at: datetime | None = None, *, precision: str = "seconds") -> str:
+    """A moment, or now, as RFC 3339 in UTC; `precision` as `datetime.isoformat` has it: `seconds`, `milliseconds`."""
+    return (at or datetime.now(tz=UTC)).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def eui64_mac(address: str) -> str | None:

@@ -89,11 +89,11 @@ def _who(key: str, facts: Facts) -> str:
 
 
 def _asks(actions: Mapping[str, Action]) -> str:
-    from scanner.model import ACTION_ORDER
+    from scanner.model import ACTION_RANK
 
     if not actions:
         return ""
-    policy = max(actions, key=lambda p: (ACTION_ORDER.index(actions[p]), p))
+    policy = max(actions, key=lambda p: (ACTION_RANK[actions[p]], p))
     more = f" +{len(actions) - 1}" if len(actions) > 1 else ""
     return f" [{actions[policy]}: {policy}{more}]"
 

@@ -12,6 +12,7 @@ import click
 import scanner
 from scanner.cli import keeping, options
 from scanner.errors import Code, Notice, notice, notice_of
+from scanner.values import stamp
 
 
 @click.command("identify")
@@ -60,7 +61,7 @@ def command(
     day = options.day(as_of)
     options.writable(output)
     options.writable(given["bundle"], "--bundle")
-    started = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    started = stamp()
     known = knowledge.load(overlays)
     annotations = options.annotating(given, known)
     recordings: list[Recording] = []
@@ -77,7 +78,7 @@ def command(
     scan = Scan(
         id=str(uuid.uuid4()),
         started=started,
-        finished=datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        finished=stamp(),
         targets=tuple(file_name(file) for file in files),
         profiles=profiles,
         law_as_of=day.isoformat(),

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import scanner
-from scanner import errors
 from scanner.cli import keeping, options
-from scanner.errors import Code, Notice, notice
+from scanner.errors import Code, Notice, notice, notice_of
+from scanner.values import stamp
 
 if TYPE_CHECKING:
     from scanner.imports.base import Input
@@ -68,7 +68,7 @@ class Work:
         from scanner.model import Identity
 
         self.given = given
-        self.started = _now()
+        self.started = stamp()
         self.renderer = options.renderer(given["format_"], given["output"])
         self.wanted = options.actions(given["fail_on"], given["profiles"])
         self.day = options.day(given["as_of"])
@@ -110,7 +110,7 @@ class Work:
             devices = assess.assess(recordings, self.known, profiles=self.given["profiles"], as_of=self.day)
             settled()
         scan = Scan(
-            id=str(uuid.uuid4()), started=self.started, finished=_now(), site=self.given["site"],
+            id=str(uuid.uuid4()), started=self.started, finished=stamp(), site=self.given["site"],
             targets=tuple(told.targets), profiles=self.given["profiles"], law_as_of=self.day.isoformat(),
             interrupted=told.interrupted, failures=(*told.problems, *told.failures), version=scanner.__version__,
         )  # fmt: skip
@@ -155,7 +155,7 @@ def take(picture: Picture, source: Input, read: Callable[[Input], Any], told: To
                 picture.enter(heard, source.name, source.at)
                 count += 1
     except InputProblem as problem:
-        told.problems.append(errors.notice_of(problem))
+        told.problems.append(notice_of(problem))
     except KeyboardInterrupt:
         told.interrupted = True
     finally:
@@ -172,10 +172,6 @@ def take(picture: Picture, source: Input, read: Callable[[Input], Any], told: To
             told.problems.append(notice(Code.INPUT, words))
     told.warnings.extend(notice(Code.IMPORT, text) for text in source.notes)
     told.methods.append(Method(name=f"{source.name} ({label})", ran=True, hosts=len(picture) - before, note=None))
-
-
-def _now() -> str:
-    return datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def duration(text: str, option: str) -> float:

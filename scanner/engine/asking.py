@@ -88,7 +88,7 @@ class Asker:
         self._minds = minds or Minds(knowledge)
         protocols = tuple(protocols)
         self._agenda = agenda(protocols, plan.ports)
-        self._leading = [p for p in protocols if type(p).leads is not Protocol.leads]
+        self._leading = [p for p in protocols if p.follows()]
         self._first = ports.FIRST & set(plan.ports) or set(plan.ports[:3])
         self._streams = streams
         self._halted = halted

@@ -9,7 +9,7 @@ from scanner.config import Plan
 from scanner.discover import multicast
 from scanner.engine import ways
 from scanner.protocols import protocols
-from scanner.protocols.base import Alone, Protocol
+from scanner.protocols.base import Alone
 
 _DEVICE_SECONDS = 6.0  # of one device with an open web server and RTSP at five requests a second
 
@@ -40,7 +40,7 @@ def dry_run(plan: Plan) -> list[str]:
 def _devices(plan: Plan) -> list[str]:
     questions = multicast.questions(multicast.speakers(protocols().values()))
     alone = sorted({question.port for question in questions if question.alone is not Alone.NEVER})
-    leading = [name for name, protocol in protocols().items() if type(protocol).leads is not Protocol.leads]
+    leading = [name for name, protocol in protocols().items() if protocol.follows()]
     manners = plan.manners
     pace = f"at most {manners.requests} requests a second" if manners.requests else "as fast as it answers"
     return [

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from scanner.identify.fusion import fuse
 from scanner.identify.matcher import Matching, matches, relays
 from scanner.knowledge.registry import LENGTHS, NOWHERE
-from scanner.model import Grade, Identity, Level, Match, Reading, Recording
+from scanner.model import SURE, Grade, Identity, Match, Reading, Recording
 from scanner.protocols import read_all
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ BLOCK = LENGTHS[0][1]
 """Characters of an address that its registration depends on: the longest prefix of the registry."""
 MAX_BLOCKS = 65_536
 """Prefixes of that length of which is remembered whose they are."""
-SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
 
 
 def identify(recording: Recording, knowledge: Knowledge, mind: Mind | None = None) -> Identity:
@@ -35,7 +34,7 @@ def identify(recording: Recording, knowledge: Knowledge, mind: Mind | None = Non
 class Mind:
     """What is thought of one device while it says more and more: each thing it says is looked at once.
 
-    The answers are those of `consider`: they depend on the readings alone, not on what was thought before.
+    The answers depend on the readings alone, not on what was thought before.
     """
 
     def __init__(self, knowledge: Knowledge) -> None:
@@ -83,11 +82,6 @@ def _bare(reading: Reading, knowledge: Knowledge) -> Identity:
     )
 
 
-def consider(readings: Sequence[Reading], knowledge: Knowledge) -> tuple[Identity, frozenset[str]]:
-    """What `identify` and `suspects` say, thought once for both."""
-    return Mind(knowledge).consider(readings)
-
-
 def _identity(readings: Sequence[Reading], found: list[Match], knowledge: Knowledge) -> Identity:
     software = any(m.fingerprint in knowledge.software for m in found) or relays(readings, knowledge)
     notes = [
@@ -102,11 +96,6 @@ def _identity(readings: Sequence[Reading], found: list[Match], knowledge: Knowle
     label = knowledge.brands.get(identity.brand) if identity.brand and identity.level not in SURE else None
     hint = label.hint(identity.model) if label is not None else None
     return replace(identity, notes=(*identity.notes, hint)) if hint else identity
-
-
-def suspects(readings: Sequence[Reading], knowledge: Knowledge) -> frozenset[str]:
-    """Makers that anything heard points to, hints excepted: whom maker-specific questions may be put to."""
-    return _suspects(matches(readings, knowledge))
 
 
 def _suspects(found: Sequence[Match]) -> frozenset[str]:

@@ -20,7 +20,7 @@ from scanner.imports.base import Heard
 from scanner.imports.reassembly import STARTS, Streams
 from scanner.model import Observation, Place, Transport, Via
 from scanner.protocols import protocols
-from scanner.values import from_bytes
+from scanner.values import from_bytes, stamp
 
 ARP, IPV4, IPV6, LLDP = 0x0806, 0x0800, 0x86DD, 0x88CC
 TAGS = frozenset({0x8100, 0x88A8, 0x9100})
@@ -89,7 +89,7 @@ def time_text(seconds: float | None) -> str | None:
     if seconds is None or not 86_400 < seconds < 1e10:
         return None
     try:
-        return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return stamp(datetime.fromtimestamp(seconds, tz=UTC))
     except (ValueError, OverflowError, OSError):
         return None
 

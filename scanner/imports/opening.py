@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 
 from scanner.errors import InputProblem
 from scanner.imports.base import HEAD, Head, Input, encoding
-from scanner.values import file_name
+from scanner.values import file_name, stamp
 
 
 class Counted(io.RawIOBase):
@@ -86,7 +86,7 @@ def _raw(path: Path, name: str) -> tuple[BinaryIO, int | None, str | None]:
 
 def _time(seconds: float) -> str | None:
     try:
-        return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return stamp(datetime.fromtimestamp(seconds, tz=UTC))
     except (ValueError, OverflowError, OSError):
         return None
 

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from scanner.errors import InputProblem
 from scanner.imports.base import Head, Input
 from scanner.model import Observation
-from scanner.values import IPV4, normal_mac
+from scanner.values import IPV4, normal_mac, stamp
 
 _MAC = re.compile(
     r"(?<![\w:.\-])(?:"
@@ -100,7 +100,7 @@ def moment(text: str) -> str | None:
 
 
 def _written(found: datetime) -> str:
-    return found.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return stamp(found.astimezone(UTC))
 
 
 def prompt(line: str) -> tuple[str, str] | None:

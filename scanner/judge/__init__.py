@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scanner.judge.actions import action, asked
 from scanner.judge.standing import Maker, Standing, maker, standing
 from scanner.judge.words import because
-from scanner.model import ACTION_ORDER, Identity, Level, Verdict
+from scanner.model import ACTION_RANK, Identity, Level, Verdict
 
 if TYPE_CHECKING:
     from scanner.knowledge import Knowledge
@@ -35,7 +35,7 @@ def judge(
         held = standing(policy, made, identity.kind, knowledge, as_of)
         if held is not None and not (held.by_origin and not set(policy.binds) & set(profiles)):
             verdicts.append(_verdict(policy, held, made, identity.level, knowledge, profiles, as_of))
-    return tuple(sorted(verdicts, key=lambda v: (-ACTION_ORDER.index(v.action), v.policy)))
+    return tuple(sorted(verdicts, key=lambda v: (-ACTION_RANK[v.action], v.policy)))
 
 
 def _verdict(

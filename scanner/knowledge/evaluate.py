@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from tabulate import tabulate
 
 from scanner import channels
-from scanner.model import Identity, Level, Recording
+from scanner.model import SURE, Identity, Recording
 from scanner.recordings import only
 from scanner.values import one_line, to_text
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from scanner.knowledge import Knowledge
     from scanner.knowledge.fingerprints import Fingerprint
 
-SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
 NOBODY = frozenset({"unknown", "software"})
 """Truths for which the right answer is nobody."""
 THIN = frozenset({"tcp.open", "nmap.service"})

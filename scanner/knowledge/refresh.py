@@ -15,7 +15,7 @@ from scanner.errors import InputProblem, RulesProblem, UsageProblem
 from scanner.knowledge import download, ieee, shelf
 from scanner.knowledge.registry import Registry, digest, pack
 from scanner.knowledge.registry_files import About, about
-from scanner.resources import data_dir
+from scanner.resources import REGISTRY, data_dir
 
 IEEE = (
     "https://standards-oui.ieee.org/oui/oui.csv",
@@ -80,9 +80,9 @@ def update(
     if not force:
         plausible(made.blocks, before.blocks)
     with shelf.replacing("oui") as folder:
-        (folder / "registry.bin").write_bytes(packed)
+        (folder / REGISTRY).write_bytes(packed)
         (folder / "registry.json").write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
-        if len(Registry(folder / "registry.bin")) != sum(made.blocks.values()):
+        if len(Registry(folder / REGISTRY)) != sum(made.blocks.values()):
             raise RulesProblem(f"{folder}: the packed registry does not hold what was read: please report it")
     final = shelf.stored("oui")
     assert final is not None
@@ -126,13 +126,13 @@ def _read(text: str, today: datetime.date) -> list[Source]:
     path = Path(text)
     if path.is_dir():
         return _folder(path)
-    if path.name in {"registry.bin", "registry.json"}:
+    if path.name in {REGISTRY, "registry.json"}:
         return [_packed(path.parent)]
     return [_file(path)]
 
 
 def _folder(path: Path) -> list[Source]:
-    if (path / "registry.bin").is_file():
+    if (path / REGISTRY).is_file():
         return [_packed(path)]
     if (path / "index.json").is_file():
         return [_file(path / "index.json")]
@@ -165,7 +165,7 @@ def _source(name: str, data: bytes, as_of: datetime.date | None) -> Source:
 
 def _packed(folder: Path) -> Source:
     """A registry that lanveto itself packed, checked against its description."""
-    file = folder / "registry.bin"
+    file = folder / REGISTRY
     said = about(folder)
     registry = Registry(file)
     found = digest(file)

@@ -14,7 +14,7 @@ import os
 import sys
 from bisect import bisect_left
 
-from scanner.resources import data_place, user_place
+from scanner.resources import REGISTRY, REGISTRY_OVERRIDES, data_place, user_place
 
 TYPE_CHECKING = False  # as typing has it, without the import
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from scanner.knowledge.registry_files import Override
 
-FILE, OVERRIDES = "registry.bin", "overrides.yaml"
 MAGIC = b"LVOUI\x01\x00\x00"
 AGAIN = "build it again with `lanveto oui update` (or `python oui/build.py` in a checkout)"
 HEADER_BYTES = len(MAGIC) + 4 * 4
@@ -106,7 +105,7 @@ class Registry:
         told = "".join(map(_text, overrides)).lower().replace(":", "")
         self._words = told.replace('"', " ").replace("'", " ").replace(",", " ").split()
         """Of the files of overrides, prefixes among them."""
-        ours = f"{data_place('oui')}/{OVERRIDES}"
+        ours = f"{data_place('oui')}/{REGISTRY_OVERRIDES}"
         if "\\" in told or any(os.fspath(file) != ours for file in overrides):
             self._overrides()  # whoever wrote a file of their own hears at once what is wrong with it
 
@@ -232,8 +231,8 @@ def installed() -> Registry:
     if own is not None and os.path.isdir(own):  # noqa: PTH112
         from scanner.knowledge import shelf  # which of the two is newer
 
-        return Registry(shelf.registry() / FILE, *shelf.overrides())
-    return Registry(f"{ours}/{FILE}", f"{ours}/{OVERRIDES}")
+        return Registry(shelf.registry() / REGISTRY, *shelf.overrides())
+    return Registry(f"{ours}/{REGISTRY}", f"{ours}/{REGISTRY_OVERRIDES}")
 
 
 def _normal(mac: str) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scanner.errors import InputProblem, RulesProblem
-from scanner.resources import data_dir, user_dir
+from scanner.resources import REGISTRY_OVERRIDES, data_dir, user_dir
 
 OVERRIDES = "oui-overrides.yaml"
 """The user's own prefixes whose registered owner is not the maker, beside the links; the format is ours."""
@@ -61,7 +61,7 @@ def registry() -> Path:
 
 def overrides() -> tuple[Path, ...]:
     """The files of prefixes whose registered owner is not the maker: ours, and on top the user's."""
-    ours, base = data_dir("oui") / "overrides.yaml", user_dir()
+    ours, base = data_dir("oui") / REGISTRY_OVERRIDES, user_dir()
     own = base / OVERRIDES if base is not None else None
     try:
         return (ours, own) if own is not None and own.is_file() else (ours,)

@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scanner.resources import REGISTRY, REGISTRY_OVERRIDES
+
 if TYPE_CHECKING:
     from scanner.identify.matcher import Matcher
     from scanner.knowledge.brands import Brands
@@ -27,7 +29,7 @@ class Knowledge:
         """
         self.folders = tuple(folders)
         self.registry_folder = registry
-        self.overrides = (registry / "overrides.yaml",) if overrides is None else tuple(overrides)
+        self.overrides = (registry / REGISTRY_OVERRIDES,) if overrides is None else tuple(overrides)
 
     def read(self) -> None:
         """Load all rules now: what is wrong in somebody's own is said before anything is sent.
@@ -122,7 +124,7 @@ class Knowledge:
         """The IEEE registry with the overrides."""
         from scanner.knowledge.registry import Registry
 
-        return Registry(self.registry_folder / "registry.bin", *self.overrides)
+        return Registry(self.registry_folder / REGISTRY, *self.overrides)
 
     @cached_property
     def version(self) -> RulesVersion:

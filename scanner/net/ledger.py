@@ -5,19 +5,18 @@ security team asked for it (`--audit-log`).
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 from scanner.errors import UsageProblem
 from scanner.net.closing import Closing
-from scanner.values import one_line
+from scanner.values import one_line, stamp
 
 _FLUSH = 32_768  # bytes of lines that wait for one write
 
 
 def now() -> str:
     """The present moment, RFC 3339, UTC, to the millisecond."""
-    return datetime.now(tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return stamp(precision="milliseconds")
 
 
 class Ledger(Closing):

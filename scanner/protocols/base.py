@@ -228,6 +228,11 @@ class Protocol:
         """
         return ()
 
+    @classmethod
+    def follows(cls) -> bool:
+        """Whether its answers may lead anywhere."""
+        return cls.leads is not Protocol.leads
+
     # -- asking by datagram ----------------------------------------------------------------------------------
 
     def questions(self, hints: frozenset[str] = frozenset()) -> Sequence[Question]:

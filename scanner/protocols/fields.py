@@ -278,6 +278,11 @@ def recorded(device: Recording, protocol: Protocol, prefix: str) -> dict[str, st
     return fields
 
 
+def recognised(protocol: Protocol, device: Recording, channel: str) -> list[bytes]:
+    """The raw answers of one channel that a protocol knows as its own, in the order seen."""
+    return [data for data in raw_answers(device, channel) if protocol.recognise(data)]
+
+
 def raw_answers(device: Recording, channel: str, port: int | None = None) -> list[bytes]:
     """The raw answers of one channel as bytes, in the order seen."""
     return [bytes_of(seen) for seen in observed(device, channel, port=port)]

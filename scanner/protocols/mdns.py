@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service, observed
-from scanner.protocols.fields import bounded, bytes_of, raw_answers, stated_mac, text_of
+from scanner.protocols.fields import bounded, bytes_of, recognised, stated_mac, text_of
 from scanner.protocols.search import packed_ipv4
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Mdns(Protocol):
         """
         if len(request) < 17 or request[2] & 0x80:
             return None
-        found = [data for data in raw_answers(device, "mdns.response") if self.recognise(data)]
+        found = recognised(self, device, "mdns.response")
         found = found or _composed(device)
         return Reply(request[:2] + found[0][2:], more=tuple(found[1:8])) if found else None
 

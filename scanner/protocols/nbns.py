@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service, observed
-from scanner.protocols.fields import bounded, bytes_of, packed_mac, raw_answers, stated_mac, text_of
+from scanner.protocols.fields import bounded, bytes_of, packed_mac, recognised, stated_mac, text_of
 from scanner.protocols.search import packed_mac as packed_mac_of
 
 PORT = 137
@@ -55,7 +55,7 @@ class Nbns(Protocol):
         """The recorded answer with the question's id, else one composed of the recorded names."""
         if len(request) < 50 or request[2] & 0x80:
             return None
-        raw = next((data for data in raw_answers(device, "nbns.response") if self.recognise(data)), None)
+        raw = next(iter(recognised(self, device, "nbns.response")), None)
         return Reply(request[:2] + (raw or self._composed(device))[2:])
 
     def _composed(self, device: Recording) -> bytes:

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service, observed
-from scanner.protocols.fields import bounded, escape, headers, leaves, masked, named, raw_answers, remask, text_of
+from scanner.protocols.fields import bounded, escape, headers, leaves, masked, named, recognised, remask, text_of
 from scanner.protocols.messages import USER_AGENT
 from scanner.values import to_bytes
 
@@ -85,7 +85,7 @@ class Sip(Protocol):
         """The recorded answer, else one made of the recorded pieces; to OPTIONS only."""
         if not request.startswith(b"OPTIONS "):
             return None
-        whole = next((data for data in raw_answers(device, "sip.response") if self.recognise(data)), None)
+        whole = next(iter(recognised(self, device, "sip.response")), None)
         return Reply(whole if whole is not None else _composed(request, device))
 
     def violation(self, request: bytes, service: Service) -> str | None:

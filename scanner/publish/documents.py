@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
 import scanner
-from scanner.model import Action, Device, Report, Verdict
+from scanner.model import ACTION_RANK, Action, Device, Report, Verdict
 from scanner.publish import shapes
 from scanner.store.changes import Facts
 from scanner.store.findings import Event, Outcome, actions, event_id
 from scanner.store.outbox import Draft
+from scanner.values import stamp
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -28,24 +28,12 @@ def json(document: msgspec.Struct) -> bytes:
     return msgspec.json.encode(document)
 
 
-def now() -> str:
-    """The present moment, RFC 3339, UTC."""
-    return datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def end(report: Report) -> Literal["completed", "interrupted", "failed"]:
-    """How the scan ended."""
-    if report.scan.interrupted:
-        return "interrupted"
-    return "failed" if report.scan.failures else "completed"
-
-
 def _head(report: Report) -> dict[str, Any]:
     version = report.rules_version
     return {
         "schema": SCHEMA_VERSION,
         "scan": report.scan.id,
-        "time": report.scan.finished or now(),
+        "time": report.scan.finished or stamp(),
         "site": report.scan.site,
         "tool": "lanveto",
         "version": scanner.__version__,
@@ -56,13 +44,13 @@ def _head(report: Report) -> dict[str, Any]:
 
 def status(state: str, **more: Any) -> shapes.Status:
     """Who publishes, and how it is. `more`: further keys."""
-    told = {"schema": SCHEMA_VERSION, "tool": "lanveto", "version": scanner.__version__, "time": now(), "state": state}
-    return msgspec.convert(told | more, shapes.Status)
+    about = {"schema": SCHEMA_VERSION, "tool": "lanveto", "version": scanner.__version__}
+    return msgspec.convert(about | {"time": stamp(), "state": state} | more, shapes.Status)
 
 
 def ended(report: Report) -> shapes.Status:
     """The status after a report was published directly."""
-    return status(**_head(report), state=end(report))
+    return status(**_head(report), state=report.scan.end)
 
 
 def state(report: Report, device: Device, findings: Mapping[str, Action]) -> shapes.State:
@@ -126,11 +114,11 @@ def summary(report: Report, open_: Mapping[str, int] | None = None) -> shapes.Su
 
 def _counted(report: Report, open_: Mapping[str, int] | None) -> dict[str, Any]:
     cover = report.coverage
-    complete = end(report) == "completed"
+    complete = report.scan.end == "completed"
     counts = {action.value: sum(1 for d in report.devices if d.action is action) for action in Action}
     not_run = [m.name for m in cover.methods if not m.ran]
     return _head(report) | {
-        "state": end(report),
+        "state": report.scan.end,
         "complete": complete,
         "conclusive": complete and cover.alive > 0 and cover.identified == cover.alive and not not_run,
         "covered": round(cover.identified / cover.alive, 4) if cover.alive else None,
@@ -248,8 +236,7 @@ ENTITIES = tuple((component, entity) for component, entity, *_ in _ENTITIES)
 
 def strictest(asked: Mapping[str, Action]) -> Action:
     """The strictest action of some findings; `none` without any."""
-    order = list(Action)
-    return max(asked.values(), key=order.index, default=Action.NONE)
+    return max(asked.values(), key=ACTION_RANK.__getitem__, default=Action.NONE)
 
 
 def _leading(device: Device, outcome: Outcome | None) -> Iterable[Verdict]:

@@ -32,10 +32,9 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from scanner.errors import ScanIncomplete, UsageProblem
-from scanner.model import Report
+from scanner.model import SURE, Report
 from scanner.publish import Doubtful, Unavailable, documents, secret, shapes
 from scanner.publish.choice import Choice
-from scanner.store.changes import SURE
 from scanner.store.outbox import Draft
 
 PASSWORD_VARIABLE = "LANVETO_MQTT_PASSWORD"  # noqa: S105 - the name of the variable, not a password
@@ -150,7 +149,7 @@ def topic(prefix: str, draft: Draft) -> str:
 
 def closed(report: Report, prefix: str, retained: Collection[str]) -> list[str]:
     """The retained finding topics that this report closes; none where the scan was not completed."""
-    if documents.end(report) != "completed":
+    if report.scan.end != "completed":
         return []
     # A device that could not be named this time keeps its findings: unknown is not clear.
     named = {device.key for device in report.devices if device.identity.level in SURE}

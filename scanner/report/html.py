@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from scanner.model import ACTION_ORDER, Action, Device, Level, Match, Reading, Report, Verdict
+from scanner.model import ACTION_ORDER, ACTION_RANK, Action, Device, Level, Match, Reading, Report, Verdict
 from scanner.report import cells, page, view
 from scanner.report.page import line
 from scanner.values import to_text
@@ -75,7 +75,7 @@ class Html:
         own = cells.own_columns(report.devices)
         devices = view.by_urgency(report.devices)
         sections = [_section(n, device, report, own, asked) for n, device in enumerate(devices, 1)]
-        groups = sorted(asked.values(), key=lambda a: (-ACTION_ORDER.index(a.verdict.action), a.number))
+        groups = sorted(asked.values(), key=lambda a: (-ACTION_RANK[a.verdict.action], a.number))
         return page.rendered(
             "report.html",
             report,

@@ -15,6 +15,7 @@ from scanner.errors import brief
 from scanner.model import (
     ACTION_ORDER,
     ACTION_RANK,
+    SURE,
     Action,
     Device,
     Grade,
@@ -30,7 +31,6 @@ from scanner.values import ipv4_number, one_line, to_text
 
 MAX_LINE = 4000
 """Characters of one sentence about coverage or waivers."""
-SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
 _LEVEL_RANK = {level: rank for rank, level in enumerate(Level)}
 _GRADE_RANK = {grade: rank for rank, grade in enumerate(Grade)}
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from scanner.model import Action, Device, Level
+from scanner.model import SURE, Action, Device, Level
 
-SURE = frozenset({Level.LIKELY, Level.CONFIRMED})
 FIELDS = ("ip", "mac", "manufacturer", "brand", "kind", "model", "firmware", "serial")
 """What is compared, and how a change names it."""
 

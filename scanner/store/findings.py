@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 import msgspec
 import sqlalchemy as sa
 
-from scanner.model import ACTION_ORDER, Action, Device, Level, Recording, Scan, Verdict
+from scanner.model import ACTION_RANK, SURE, Action, Device, Level, Recording, Scan, Verdict
 from scanner.store import schema
-from scanner.store.changes import SURE, Asked, Change, Facts, facts, learn
+from scanner.store.changes import Asked, Change, Facts, facts, learn
 from scanner.values import address_key
 
 MISSES = 3
@@ -106,7 +106,7 @@ class Tracker:
         self._moved: dict[str, Facts] = {}
         self._adopted: dict[int, str] = {}
         self._kept: dict[str, dict[str, Verdict]] = {}
-        self._complete = not scan.interrupted and not scan.failures
+        self._complete = scan.end == "completed"
         self._asked = Asked(scan.targets, scan.excluded)
         self._events: list[Event] = []
         self._open: dict[str, dict[str, Action]] = {}
@@ -244,7 +244,7 @@ class Tracker:
         )
         strictest: dict[int, Action] = {}
         for device, action in rows:
-            strictest[device] = max(Action(action), strictest.get(device, Action.NONE), key=ACTION_ORDER.index)
+            strictest[device] = max(Action(action), strictest.get(device, Action.NONE), key=ACTION_RANK.__getitem__)
         counts = dict.fromkeys((action.value for action in Action if action is not Action.NONE), 0)
         for action in strictest.values():
             counts[action.value] += 1
@@ -357,4 +357,4 @@ def actions(verdicts: Iterable[Verdict]) -> dict[str, Action]:
 
 
 def _order(action: Action | None) -> int:
-    return -1 if action is None else ACTION_ORDER.index(action)
+    return -1 if action is None else ACTION_RANK[action]

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import msgspec
 import sqlalchemy as sa
 
 from scanner.store import schema
 from scanner.store.opening import Store
+from scanner.values import stamp
 
 BOUND = 100_000
 """Events that may wait."""
@@ -149,7 +149,7 @@ def advance(store: Store, sink: str, number: int) -> None:
 def set_aside(store: Store, sink: str, waiting: Waiting, reason: str) -> None:
     """A message that the sink will not take: kept for a person to see, out of the way of the others."""
     draft = waiting.draft
-    at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    at = stamp()
     with store.writing() as connection:
         table = schema.refused
         connection.execute(
@@ -244,7 +244,7 @@ def _lost(connection: sa.Connection, count: int) -> Draft:
     table = schema.messages.c
     before = connection.execute(sa.select(table.body).where(table.slot == LOST)).scalar()
     told = msgspec.json.decode(bytes(before)) if before else {"lost": 0}
-    now = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    now = stamp()
     total = int(told["lost"]) + count
     body = {"schema": 1, "kind": LOST, "event": f"{LOST}-{total}", "time": now, "tool": "lanveto", "lost": total}
     return Draft(uid=f"{LOST}-{total}", site="", kind=LOST, body=msgspec.json.encode(body), slot=LOST)

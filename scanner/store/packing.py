@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from scanner.model import Device, Identity, Match, Observation, Reading, Recording, Verdict
 from scanner.store.varying import join, split
+from scanner.values import stamp
 
 SMALL = 120
 """Bytes below which compression saves nothing."""
@@ -225,7 +226,7 @@ def _at(moment: int | str | None, start: int) -> str | None:
     if not isinstance(moment, int):
         return moment
     when = _EPOCH + timedelta(milliseconds=start + moment)
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return stamp(when, precision="milliseconds")
 
 
 def _varying(body: bytes | None) -> _Varying:

@@ -81,12 +81,11 @@ def _batches(devices: Sequence[Device]) -> Iterator[list[tuple[int, Device]]]:
 
 def _insert_scan(connection: sa.Connection, report: Report, *, asked: bool) -> int:
     scan = report.scan
-    state = "interrupted" if scan.interrupted else "failed" if scan.failures else "completed"
     head = Head(scan, report.coverage, report.rules_version, report.measures, report.waivers, asked)
     body = zipped(msgspec.json.encode(head))
     found = connection.execute(
         sa.insert(schema.scans).values(
-            uid=scan.id, site=scan.site, started=scan.started, finished=scan.finished, state=state,
+            uid=scan.id, site=scan.site, started=scan.started, finished=scan.finished, state=scan.end,
             device_count=len(report.devices),
             finding_count=sum(v.action is not Action.NONE for d in report.devices for v in d.verdicts), head=body,
         )

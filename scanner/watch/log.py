@@ -12,6 +12,7 @@ from typing import Literal, TextIO
 import msgspec
 
 from scanner.errors import Code, brief, code_of, notice
+from scanner.values import stamp
 
 Form = Literal["text", "json"]
 LONGEST = 2000
@@ -51,9 +52,8 @@ class Log:
     def _line(self, level: str, text: str, more: dict[str, object]) -> None:
         text = brief(text, LONGEST)
         if self._form == "json":
-            from datetime import UTC, datetime
 
-            at = datetime.now(tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            at = stamp(precision="milliseconds")
             line = msgspec.json.encode({"time": at, "level": level, "text": text} | more).decode()
         else:
             line = f"lanveto: {text}"

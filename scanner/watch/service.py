@@ -22,6 +22,7 @@ from scanner.publish import Configured, documents
 from scanner.publish.deliver import Delivery, aside
 from scanner.store import Store, outbox, reading, writing
 from scanner.store.reading import Entry
+from scanner.values import stamp
 from scanner.watch.log import Log
 from scanner.watch.notify import Notifier
 from scanner.watch.schedule import Schedule
@@ -143,7 +144,7 @@ class Service:
 
     def _soon(self, due: float) -> None:
         at = datetime.fromtimestamp(time.time() + max(0.0, due - time.monotonic()), tz=UTC)
-        self._status["next_scan"] = at.isoformat(timespec="seconds").replace("+00:00", "Z")
+        self._status["next_scan"] = stamp(at)
         self._notifier.tell(f"STATUS={self._sentence()}")
 
     def _sentence(self) -> str:
@@ -187,7 +188,7 @@ class Service:
         self._remark(ended.remarks)
         after = await self._last()
         # What could not be read before the scan is told apart from it by its time.
-        fresh = after is not None and (after.number > before if before is not None else after.started >= _stamp(began))
+        fresh = after is not None and (after.number > before if before is not None else after.started >= stamp(began))
         if after is None or not fresh:
             reason = ended.reason or "it left no result in the history"
             self._log.broken("scan", f"the scan failed: {reason}")
@@ -320,10 +321,6 @@ class Service:
         await _ended([*helpers, *(task for _, task, _ in self._deliveries.values())], LEAVE)
 
 
-def _stamp(at: datetime) -> str:
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 async def _ended(tasks: Sequence[asyncio.Task[None]], seconds: float) -> None:
     """Wait for tasks that were told to end; what does not is cancelled."""
     if not tasks:
@@ -338,7 +335,7 @@ async def _ended(tasks: Sequence[asyncio.Task[None]], seconds: float) -> None:
 def failure(setup: Setup, began: datetime, reason: str) -> Report:
     """The report of a scan that left none."""
     scan = Scan(
-        id=str(uuid.uuid4()), started=_stamp(began), finished=_stamp(datetime.now(tz=UTC)), site=setup.site,
+        id=str(uuid.uuid4()), started=stamp(began), finished=stamp(), site=setup.site,
         targets=setup.targets, profiles=setup.profiles, failures=(notice(Code.SCAN, brief(reason, 2000)),),
     )  # fmt: skip
     version = RulesVersion(rules_as_of="", rules_sha256="", registry_as_of="", registry_sha256="")

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from scanner import knowledge, recordings
-from scanner.identify import Mind, consider, identify, suspects
+from scanner.identify import Mind, identify
 from scanner.identify.matcher import Matching, matches
 from scanner.knowledge import Knowledge
 from scanner.knowledge.fingerprints import Hit, Index, Test
@@ -62,8 +62,8 @@ def test_a_mac_in_a_name_must_belong_to_the_maker(known: Knowledge) -> None:
 
 def test_suspects_open_the_door_to_specific_questions(known: Knowledge) -> None:
     readings = read_all(device(http_header_server="App-webs/"))
-    assert "hikvision" in suspects(readings, known)
-    assert not suspects(read_all(device(tcp_open="37777")), known)
+    assert "hikvision" in Mind(known).consider(readings)[1]
+    assert not Mind(known).consider(read_all(device(tcp_open="37777")))[1]
 
 
 def test_the_registered_seller_is_not_the_maker(known: Knowledge) -> None:
@@ -85,7 +85,7 @@ def test_macs_alone_are_thought_of_once_a_prefix_and_answered_as_if_each_were_th
         for mac in [*sorted(macs), *sorted(macs, reverse=True)]:
             recording = Recording(id="x", mac=mac)
             readings = read_all(recording)
-            assert identify(recording, known) == consider(readings, known)[0], mac
+            assert identify(recording, known) == Mind(known).consider(readings)[0], mac
         assert len(known.by_owner) < len(macs) / 2
     finally:
         known.by_owner.clear()
@@ -117,7 +117,7 @@ def test_a_device_that_says_more_and_more_is_thought_of_as_if_it_had_said_all_at
         for look in looks(recording, corpus, chance):
             readings = read_all(look)
             assert matching.matches(readings) == matches(readings, known)  # in the same order, too
-            assert mind.consider(readings) == consider(readings, known)
+            assert mind.consider(readings) == Mind(known).consider(readings)
             assert identify(look, known, mind) == identify(look, known)
             sure += mind.consider(readings)[0].level in {Level.LIKELY, Level.CONFIRMED}
     assert sure > 200
