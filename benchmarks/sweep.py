@@ -39,7 +39,12 @@ def main(kind: str, file: str | None = None) -> None:
         from scanner.discover import arp
 
         ground = Ground(Reach.LINK, link, span, skip=frozenset(int(a.ip) for a in link.addresses), seed=1)
-        sent = asyncio.run(arp.sweep(link, ground, pace, Ledger(), found.add, passes=1)).asked
+        async def once() -> int:
+            with arp.Sweep(link, ground, pace, Ledger(), found.add) as under_way:
+                await under_way.once(arp.SETTLE)
+            return under_way.asked
+
+        sent = asyncio.run(once())
     else:
         from scanner.discover import syn
         from scanner.net import netlink

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import IPv4Address
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from scanner.discover.base import Expected, Ground, Scene, Unable, Way
 from scanner.discover.book import Sighting
@@ -35,14 +35,6 @@ NO_RAW = (
 )
 SWITCHED_OFF = "switched off: no raw sockets"
 _BATCH = 512
-
-
-class Swept(NamedTuple):
-    """How a sweep went."""
-
-    asked: int
-    drops: int
-    """Answers the kernel had no room for."""
 
 
 class Sweep(Closing):
@@ -109,18 +101,6 @@ class Sweep(Closing):
                 )
         except LinkGone as gone:
             self._broken = gone
-
-
-async def sweep(
-    link: Link, ground: Ground, pace: Pace, ledger: Ledger, found: Callable[[Sighting], object], *,
-    settle: float = SETTLE, pause: float = PAUSE, passes: int = PASSES,
-) -> Swept:  # fmt: skip
-    """All passes, `pause` seconds between two of them; everything else as `Sweep`."""
-    with Sweep(link, ground, pace, ledger, found) as under_way:
-        for left in reversed(range(passes)):
-            await under_way.once(pause if left else settle)
-        drops = under_way.drops()
-    return Swept(under_way.asked, drops)
 
 
 async def _send(sock: ArpSocket, numbers: Iterator[int], pace: Pace, ledger: Ledger) -> AsyncIterator[int]:

@@ -67,8 +67,6 @@ class Delivery:
         self._wait = first_wait
         self._tries: dict[int, int] = {}
         """Failed attempts at a message, by its number."""
-        self._reason = ""
-        """Of the last one."""
         self._name = configured.name
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -177,7 +175,6 @@ class Delivery:
                 await aside(outbox.advance, self._store, self._name, batch[problem.taken - 1].number)
             first = batch[problem.taken].number
             self._tries = {first: self._tries.get(first, 0) + 1}
-            self._reason = str(problem)
             raise
         return await self._settle(batch[: len(answers)], answers)
 
