@@ -90,7 +90,7 @@ def ready(where: str | None) -> None:
     """
     if where is None:
         return
-    from scanner.errors import StoreProblem, notice
+    from scanner.errors import StoreProblem
     from scanner.store import open_store
 
     try:

@@ -7,6 +7,7 @@ the service. Configuration and rules hold as they were at the start or at the la
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -75,36 +76,32 @@ def command(context: click.Context, /, log: str, cycles: int | None, scan: tuple
 
     config = context.find_root().params.get("config")
     lines = Log(sys.stderr, cast(Form, log))
-    kept = _Kept()
-    try:
+    with contextlib.closing(_Kept()) as kept:
         where, setup = _setup(kept, given, scan, context.find_root().obj, lines)
-    except BaseException:
-        kept.close()
-        raise
-    # What the command line says counts most, also when the file is read again.
-    said = {
-        name: value for name, value in given.items()
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    }  # fmt: skip
+        # What the command line says counts most, also when the file is read again.
+        said = {
+            name: value for name, value in given.items()
+            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        }  # fmt: skip
 
-    def load() -> Setup:
-        from scanner.cli import settings
+        def load() -> Setup:
+            from scanner.cli import settings
 
-        found = settings.load(config)
-        there = settings.default_map(found, "watch", command) if found is not None else {}
-        again, fresh = _setup(kept, {**given, **there, **said}, scan, found, lines)
-        if again != where:
-            from scanner.errors import UsageProblem
+            found = settings.load(config)
+            there = settings.default_map(found, "watch", command) if found is not None else {}
+            again, fresh = _setup(kept, {**given, **there, **said}, scan, found, lines)
+            if again != where:
+                from scanner.errors import UsageProblem
 
-            raise UsageProblem("store: another history needs a restart of the service")
-        return fresh
+                raise UsageProblem("store: another history needs a restart of the service")
+            return fresh
 
-    with kept, open_store(where) as store, store.alone("watch") as free:
-        if not free:
-            from scanner.errors import UsageProblem
+        with open_store(where) as store, store.alone("watch") as free:
+            if not free:
+                from scanner.errors import UsageProblem
 
-            raise UsageProblem(f"watch: another one keeps {store.shown}; end it first, or name another --store")
-        _run(Service(store, setup, lines, load=load, notifier=Notifier(), cycles=cycles), kept.close)
+                raise UsageProblem(f"watch: another one keeps {store.shown}; end it first, or name another --store")
+            _run(Service(store, setup, lines, load=load, notifier=Notifier(), cycles=cycles), kept.close)
     return 0
 
 
@@ -183,12 +180,6 @@ class _Kept:
         import shutil
 
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _check_rules(copies: Mapping[Path, Path]) -> None:

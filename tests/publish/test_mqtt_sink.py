@@ -65,6 +65,18 @@ def _counter(port: int) -> aiomqtt.Client:
     return aiomqtt.Client("127.0.0.1", port, identifier="counter", clean_session=False)
 
 
+async def _kept(port: int, many: int) -> set[str]:
+    """The ids of so many events that the broker has kept for the counter."""
+    got: set[str] = set()
+    async with _counter(port) as client:
+        async for message in client.messages:
+            assert isinstance(message.payload, bytes)
+            got.add(json.loads(message.payload)["event"])
+            if len(got) == many:
+                break
+    return got
+
+
 async def _until(condition: Callable[[], bool]) -> None:
     while not condition():  # noqa: ASYNC110 - conditions of every kind
         await asyncio.sleep(0.02)
@@ -79,7 +91,6 @@ def test_a_broker_that_is_killed_loses_nothing_that_it_had_not_taken(store: Stor
     log = Log()
 
     async def main(broker: Broker) -> set[str]:
-        got: set[str] = set()
         async with _delivering(store, _sink(broker.port), log) as delivery:
             async with _counter(broker.port) as first:
                 await first.subscribe("p/hq/event/#", qos=1)
@@ -92,13 +103,7 @@ def test_a_broker_that_is_killed_loses_nothing_that_it_had_not_taken(store: Stor
             assert _waiting(store) == 50
             await asyncio.to_thread(broker.start)
             await _delivered(store)
-            async with _counter(broker.port) as again:
-                async for message in again.messages:
-                    assert isinstance(message.payload, bytes)
-                    got.add(json.loads(message.payload)["event"])
-                    if len(got) == 100:
-                        return got
-        raise AssertionError
+            return await _kept(broker.port, 100)
 
     with Broker(tmp_path, safe=True) as broker:
         assert asyncio.run(main(broker)) == {f"e{n}" for n in range(100)}
@@ -344,7 +349,6 @@ def test_a_broker_without_memory_loses_nothing_that_it_had_not_taken(store: Stor
     log, limit = Log(), 900_000
 
     async def main(broker: Broker) -> set[str]:
-        got: set[str] = set()
         async with _counter(broker.port) as first:
             await first.subscribe("p/hq/event/#", qos=1)
         outbox.put(store, [event(n, because="x" * 1000) for n in range(1000)])
@@ -355,13 +359,7 @@ def test_a_broker_without_memory_loses_nothing_that_it_had_not_taken(store: Stor
             broker.config = broker.config.replace(f"memory_limit {limit}\n", "")
             await asyncio.to_thread(broker.start)
             await _delivered(store)
-        async with _counter(broker.port) as again:
-            async for message in again.messages:
-                assert isinstance(message.payload, bytes)
-                got.add(json.loads(message.payload)["event"])
-                if len(got) == 1000:
-                    return got
-        raise AssertionError
+        return await _kept(broker.port, 1000)
 
     with Broker(tmp_path, f"memory_limit {limit}\n") as broker:
         assert asyncio.run(main(broker)) == {f"e{n}" for n in range(1000)}
