@@ -12,6 +12,7 @@ import functools
 import os
 import signal
 import sys
+from collections.abc import Callable
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -20,7 +21,7 @@ import msgspec
 from scanner.errors import LanvetoError, UsageProblem
 from scanner.model import Recording
 from scanner.protocols import protocols
-from scanner.simulate import namespaces, segment
+from scanner.simulate import namespaces, segment, wire
 from scanner.simulate.device import Simulated, Violation, settle
 from scanner.simulate.server import PortMap, Server
 
@@ -41,6 +42,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     requests: int | None = None
     foreign: bool = False
     """Recorded addresses outside the network are kept too."""
+    round_trip: float = 0.0
+    """Seconds that a frame and its answer spend on the cable."""
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +64,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     """A process in the scanner's namespace."""
     address: str | None = None
     """The scanner's own address there."""
+    wire: int | None = None
+    """The process that carries the frames, where they take their time."""
     port_map: PortMap = {}
 
 
@@ -113,34 +118,47 @@ def _settle(order: Order) -> tuple[tuple[Simulated, ...], Ready]:
     if len(order.recordings) > MAX_DEVICES:
         raise UsageProblem(f"{len(order.recordings)} devices are too many; {MAX_DEVICES} is the most")
     network = IPv4Network(order.network)
-    plan = segment.Plan(network, order.routed)
+    plan = segment.Plan(network, order.routed, order.round_trip)
     speakers = tuple(protocols().values())
     devices = settle(order.recordings, speakers, network, reserved=[plan.scanner], foreign=order.foreign)
     enter: tuple[str, ...] = ()
-    scanner = address = None
+    scanner = address = carrier = None
     if order.kind in {"lab", "private"}:
         user = namespaces.new_network()
         namespaces.loopback_up()
         scanner = os.getpid()
         if order.kind == "lab":
-            scanner, address = _segment(plan, devices), plan.scanner
+            (scanner, carrier), address = _segment(plan, devices), plan.scanner
         enter = tuple(namespaces.entrance(scanner, user=user))
     with_mac = order.kind == "lab" and not order.routed
     placed = tuple(Placed(id=d.id, ip=d.address, mac=d.mac if with_mac else None) for d in devices)
-    return devices, Ready(devices=placed, enter=enter, scanner=scanner, address=address)
+    return devices, Ready(devices=placed, enter=enter, scanner=scanner, address=address, wire=carrier)
 
 
-def _segment(plan: segment.Plan, devices: tuple[Simulated, ...]) -> int:
-    """The cable from the scanner's namespace, kept by a process whose id is returned, to ours."""
+def _segment(plan: segment.Plan, devices: tuple[Simulated, ...]) -> tuple[int, int | None]:
+    """The cable from the scanner's namespace, kept by a process whose id is returned, to ours; and the id of the
+    process that carries its frames, where they take their time.
+    """
     segment.no_ipv6()
-    here = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    places = [os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)]
     scanner = namespaces.placeholder()
+    enter: list[Callable[[], None]] = [functools.partial(namespaces.join, places[0])]
+    carrier, start = None, None
+    if plan.round_trip:
+        namespaces.unshare(namespaces.CLONE_NEWNET)
+        segment.no_ipv6()
+        places.append(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        enter.append(functools.partial(namespaces.join, places[1]))
+        carrier, start = wire.lay(plan.round_trip / 2)
     namespaces.unshare(namespaces.CLONE_NEWNET)
     namespaces.loopback_up()
     segment.no_ipv6()
-    segment.build(plan, devices, scanner, functools.partial(namespaces.join, here))
-    os.close(here)
-    return scanner
+    segment.build(plan, devices, scanner, enter[0], carrier, enter[1] if carrier is not None else None)
+    if start is not None:
+        start()
+    for place in places:
+        os.close(place)
+    return scanner, carrier
 
 
 async def _serve(order: Order, devices: tuple[Simulated, ...], ready: Ready, further: bytes) -> int:

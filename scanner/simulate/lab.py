@@ -215,17 +215,18 @@ class Lab(Simulation):
 
     `network`: its addresses; `routed`: the scanner sits behind a router (then no MACs are seen and no multicast comes
     through); `foreign`: recorded addresses outside the network are kept, as those of devices in their factory state
-    are; `connections` and `requests` (a second; None: any number): what one device puts up with before it counts a
+    are; `round_trip`: seconds that a frame and its answer spend on the cable, in steps of some tenths of a millisecond;
+    `connections` and `requests` (a second; None: any number): what one device puts up with before it counts a
     violation. Entering raises `UsageProblem` where the system does not allow it.
     """
 
     def __init__(
         self, recordings: Sequence[Recording], *, network: str = NETWORK, routed: bool = False, connections: int = 1,
-        requests: int | None = None, foreign: bool = False,
+        requests: int | None = None, foreign: bool = False, round_trip: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__(Order(
             recordings=tuple(recordings), network=str(_network(network)), kind="lab", routed=routed,
-            connections=connections, requests=requests, foreign=foreign,
+            connections=connections, requests=requests, foreign=foreign, round_trip=round_trip,
         ))  # fmt: skip
 
     @property
@@ -239,6 +240,11 @@ class Lab(Simulation):
         """The scanner's own address on the segment."""
         assert self.ready.address is not None
         return self.ready.address
+
+    @property
+    def wire(self) -> int | None:
+        """The process that carries the frames, where `round_trip` is asked for."""
+        return self.ready.wire
 
 
 class Loopback(Simulation):

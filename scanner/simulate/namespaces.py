@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from scanner.errors import UsageProblem
@@ -81,18 +82,28 @@ def loopback_up() -> None:
 def placeholder() -> int:
     """Fork a process that keeps this network namespace alive until its parent ends, however that ends; its id."""
     reading, writing = os.pipe()
+
+    def wait() -> None:
+        os.close(writing)
+        os.read(reading, 1)
+
+    pid = dependant(wait)
+    os.close(reading)  # the other end stays open as long as we live
+    return pid
+
+
+def dependant(work: Callable[[], None]) -> int:
+    """Fork a process that does this in this network namespace and ends with its parent at the latest; its id."""
     pid = os.fork()
     if pid:
-        os.close(reading)  # the other end stays open as long as we live
         return pid
     try:
-        os.close(writing)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         nothing = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(nothing, fd)
-        os.read(reading, 1)
+        work()
     finally:
         os._exit(0)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from scanner.errors import UsageProblem
 from scanner.model import Transport
+from scanner.simulate import wire
 from scanner.simulate.device import Simulated
 
 DEVICES, SCANNER = "d0", "s0"
@@ -43,6 +44,8 @@ class Plan:
     network: IPv4Network
     routed: bool = False
     """The scanner sits behind a router, not on the segment."""
+    round_trip: float = 0.0
+    """Seconds that a frame and its answer spend on the cable."""
 
     @property
     def scanner(self) -> str:
@@ -63,13 +66,18 @@ def tool(name: str) -> str:
     return path
 
 
-def links(plan: Plan, scanner_pid: int) -> str:
-    """What `ip -batch` does on the devices' side before the devices are there."""
-    lines = [
-        f"link add {DEVICES} index {_DEVICES_INDEX} address {_DEVICES_MAC} type veth "
-        f"peer name {SCANNER} netns {scanner_pid}",
-        f"link set {DEVICES} up",
-    ]
+def links(plan: Plan, scanner_pid: int, wire_pid: int | None = None) -> str:
+    """What `ip -batch` does on the devices' side before the devices are there: one cable, or two and a wire between."""
+    own = f"link add {DEVICES} index {_DEVICES_INDEX} address {_DEVICES_MAC} type veth"
+    if wire_pid is None:
+        lines = [f"{own} peer name {SCANNER} netns {scanner_pid}"]
+    else:
+        near, far = wire.ENDS
+        lines = [
+            f"{own} peer name {far} netns {wire_pid}",
+            f"link add {near} netns {wire_pid} type veth peer name {SCANNER} netns {scanner_pid}",
+        ]
+    lines.append(f"link set {DEVICES} up")
     if plan.routed:
         lines.append(f"address add {plan.gateway}/{_HOP.prefixlen} dev {DEVICES}")
     else:
@@ -151,15 +159,19 @@ def members(devices: Sequence[Simulated]) -> Iterator[str]:
 
 
 def build(
-    plan: Plan, devices: Sequence[Simulated], scanner_pid: int, in_scanner: Callable[[], None]
-) -> None:
+    plan: Plan, devices: Sequence[Simulated], scanner_pid: int, in_scanner: Callable[[], None],
+    wire_pid: int | None = None, in_wire: Callable[[], None] | None = None,
+) -> None:  # fmt: skip
     """Lay the cable and give the devices their addresses, in the namespace of this process.
 
-    `in_scanner` runs in a child and brings it into the scanner's namespace. Raises `UsageProblem`.
+    `in_scanner` runs in a child and brings it into the scanner's namespace, `in_wire` into that of a wire's process.
+    Raises `UsageProblem`.
     """
     ip, nft = tool("ip"), tool("nft")
-    run([ip, "-batch", "-"], links(plan, scanner_pid))
+    run([ip, "-batch", "-"], links(plan, scanner_pid, wire_pid))
     run([ip, "-batch", "-"], scanner_side(plan), before=in_scanner)
+    if in_wire is not None:
+        run([ip, "-batch", "-"], "".join(f"link set {end} up\n" for end in wire.ENDS), before=in_wire)
     for name, value in _SYSCTLS.items():
         _set(name, value)
     run([ip, "-batch", "-"], own_addresses(devices))

@@ -35,7 +35,8 @@ def test_it_says_when_it_is_ready_and_ends_with_its_input() -> None:
     assert code == 0
     assert lines == [
         {"type": "ready", "devices": [{"id": "a", "ip": "127.66.0.1", "mac": None}],
-         "port_map": {"127.66.0.1": {"2222": 2222}}, "enter": [], "scanner": None, "address": None},
+         "port_map": {"127.66.0.1": {"2222": 2222}}, "enter": [], "scanner": None, "address": None,
+         "wire": None},
     ]  # fmt: skip
 
 

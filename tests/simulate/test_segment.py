@@ -65,3 +65,11 @@ def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyP
 def test_what_a_program_says_when_it_fails_is_told() -> None:
     with pytest.raises(UsageProblem, match="cannot be built: sh: no such cable"):
         segment.run(["/bin/sh", "-c", "echo no such cable >&2; exit 1"], "")
+
+
+def test_a_wire_lies_between_scanner_and_devices_in_a_namespace_of_its_own() -> None:
+    short, long = (segment.links(segment.Plan(NET), 7, wire) for wire in (None, 8))
+
+    assert "type veth peer name s0 netns 7" in short
+    assert "type veth peer name w1 netns 8" in long
+    assert "link add w0 netns 8 type veth peer name s0 netns 7" in long
