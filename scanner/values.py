@@ -13,6 +13,7 @@ _BETWEEN = {ord(c): None for c in map(chr, range(128)) if c in ":.-" or c.isspac
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 """An IPv4 address in its usual form: no leading zeros, nothing around it."""
+_OCTETS = {str(number): number for number in range(256)}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NORMAL = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _UNTIDY = re.compile(
@@ -83,10 +84,11 @@ def places(mac: str | None, *addresses: str | None) -> list[str]:
 
 def ipv4_number(text: str) -> int | None:
     """An IPv4 address in its usual form as a number, None for anything else."""
-    if not IPV4.fullmatch(text):
+    try:
+        first, second, third, fourth = text.split(".", 4)
+        return _OCTETS[first] << 24 | _OCTETS[second] << 16 | _OCTETS[third] << 8 | _OCTETS[fourth]
+    except (KeyError, ValueError):
         return None
-    first, second, third, fourth = text.split(".")
-    return (int(first) << 24) + (int(second) << 16) + (int(third) << 8) + int(fourth)
 
 
 def stamp(at: datetime | None = None, *, precision: str = "seconds") -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from scanner.imports.base import Head, Heard, Input
 from scanner.imports.tables import address_in, is_station, mac_in, prompt
@@ -63,13 +64,14 @@ class Arp:
                 if is_station(mac) and not _group(line):
                     source.skip(f"line {number}", line)
                 continue
-            tag = _vlan(line)
+            tag = _vlan(f"{line[first.end() : begin]} {line[end:]}" if first else line)
             place = _PLACES.get(tag) if tag else None
             yield Heard(mac, address, (), place)
 
 
+@lru_cache(maxsize=4096)
 def _vlan(line: str) -> int | None:
-    """The VLAN that a line names, None without one. Most lines hold no text that any of the spellings begins with."""
+    """The VLAN that a line names, None without one. Without its addresses, a line of a table says what others say."""
     low = line.lower()
     found = None
     if "irb." in low or "bvi" in low or "svi" in low or not line.isascii():

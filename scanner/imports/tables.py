@@ -13,13 +13,14 @@ from scanner.imports.base import Head, Input
 from scanner.model import Observation
 from scanner.values import IPV4, normal_mac, stamp
 
+_HEX = "[0-9a-fA-F]"
 _MAC = re.compile(
-    r"(?<![\w:.\-])(?:"
-    r"[0-9a-f]{1,2}(?::[0-9a-f]{1,2}){5}|[0-9a-f]{2}(?:-[0-9a-f]{2}){5}"
-    r"|[0-9a-f]{4}([.\-:])[0-9a-f]{4}\1[0-9a-f]{4}|[0-9a-f]{6}[-:.][0-9a-f]{6}|[0-9a-f]{12}"
-    r")(?![\w:.\-])",
-    re.I,
+    rf"{_HEX}(?<![\w:.\-]{_HEX})(?:"
+    rf"{_HEX}?(?::{_HEX}{{1,2}}){{5}}|{_HEX}(?:-{_HEX}{{2}}){{5}}"
+    rf"|{_HEX}{{3}}([.\-:]){_HEX}{{4}}\1{_HEX}{{4}}|{_HEX}{{5}}[-:.]{_HEX}{{6}}|{_HEX}{{11}}"
+    r")(?![\w:.\-])"
 )
+"""Begins with a set of characters, so that `re` need not try every place of a line: several times as quick."""
 _IPV4 = re.compile(r"(?<![\w.:])(?:\d{1,3}\.){3}\d{1,3}(?![\w:]|\.\d)")
 _SPECIAL = ("0", "22", "23", "24", "25")
 """How addresses begin that may stand for no host."""

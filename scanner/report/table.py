@@ -6,11 +6,12 @@ say the same of different addresses; they are laid out once for all of them (`_l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from tabulate import tabulate
 
-from scanner.model import Action, Device, Report, Verdict
+from scanner.model import Action, Device, Level, Report, Verdict
 from scanner.report import cells, view
 from scanner.values import one_line
 
@@ -21,6 +22,8 @@ _STAND_IN = "\ue000"
 """Stands for each character of a device's own address: a code for private use, one column wide."""
 
 Row = tuple[str, ...]
+Named = dict[tuple[str | None, str | None, str | None, Level], tuple[str, str, str]]
+"""How maker, brand and model are shown, by what they are and how sure that is: of many devices the same."""
 
 
 class Table:
@@ -39,8 +42,12 @@ class Table:
             asked[id(device.verdicts)] = (device.verdicts, known[1] + 1 if known is not None else 1)
         if devices:
             own = cells.own_columns(devices)
-            rules = {number: view.rule(verdicts, report.scan.profiles) for number, (verdicts, _) in asked.items()}
-            rows = [_row(d, rules[id(d.verdicts)], own) for d in devices]
+            rules = {n: one_line(view.rule(said, report.scan.profiles), 90) for n, (said, _) in asked.items()}
+            named: Named = {}
+            rows = (
+                _row(device, action, rules[id(device.verdicts)], own, named)
+                for device, action in zip(devices, view.actions(devices), strict=True)
+            )
             lines += _laid_out(rows, [*_HEADERS, *map(one_line, own)])
         because: dict[str, int] = {}
         for verdicts, count in asked.values():
@@ -56,33 +63,38 @@ class Table:
         return "\n".join(lines) + "\n"
 
 
-def _row(device: Device, rule: str, own: Sequence[str]) -> Row:
+def _row(device: Device, action: Action, rule: str, own: tuple[str, ...], named: Named) -> Row:
     identity = device.identity
+    said = (identity.manufacturer, identity.brand, identity.model, identity.level)
+    names = named.get(said)
+    if names is None:
+        names = named[said] = (
+            one_line(view.maker(device), 60),
+            one_line(identity.brand, 60) if identity.brand else "",
+            one_line(identity.model, 28) if identity.model else "",
+        )
+    mac = device.recording.mac
     row = (
-        view.address(device),
-        one_line(device.recording.mac, 30) if device.recording.mac else "",
-        one_line(view.maker(device), 60),
-        one_line(identity.brand, 60) if identity.brand else "",
-        one_line(identity.model, 28) if identity.model else "",
-        identity.level,
-        device.action,
-        one_line(rule, 90),
+        view.address(device), one_line(mac, 30) if mac else "", *names, identity.level, action, rule,
         view.evidence_line(device, 56),
-    )
-    if not own:
-        return row
-    columns = dict(device.columns)
-    return (*row, *(one_line(columns.get(name, ""), 28) for name in own))
+    )  # fmt: skip
+    return (*row, *_own(device.columns, own)) if own else row
 
 
-def _laid_out(rows: Sequence[Row], headers: Sequence[str]) -> list[str]:
+@lru_cache(maxsize=4096)
+def _own(columns: tuple[tuple[str, str], ...], names: tuple[str, ...]) -> Row:
+    said = dict(columns)
+    return tuple(one_line(said.get(name, ""), 28) for name in names)
+
+
+def _laid_out(rows: Iterable[Row], headers: Sequence[str]) -> list[str]:
     """The lines of `tabulate(rows, headers)`, which is asked for each sort of row once.
 
     Rows are of one sort where they differ in nothing but the address, the MAC and where the evidence repeats that, each
     of the same length: in such a line the two are put in their places afterwards.
     """
     sorts: dict[Row, int] = {}
-    of: list[tuple[int, bool]] = []
+    of: list[tuple[int, str, str]] = []
     for row in rows:
         sort = _sort(row)
         number = sorts.get(sort)
@@ -90,34 +102,31 @@ def _laid_out(rows: Sequence[Row], headers: Sequence[str]) -> list[str]:
             if any(_STAND_IN in text for text in row):  # somebody means mischief
                 sort = row
             number = sorts.setdefault(sort, len(sorts))
-        of.append((number, sort is not row))
+        of.append((number, "", "") if sort is row else (number, row[0], row[1]))
     lines = tabulate(list(sorts), headers=headers, disable_numparse=True).split("\n")
     head, body = lines[:2], lines[2:]
     first = max(len(headers[0]) + _GAP, *(len(row[0]) for row in sorts))
     second = max(len(headers[1]) + _GAP, *(len(row[1]) for row in sorts))
     behind = first + second + 2 * _GAP
     rests = [line[behind:] for line in body]
-    for row, (number, stands_for) in zip(rows, of, strict=True):
-        if not stands_for:
-            head.append(body[number])
-            continue
-        address, mac, rest = row[0], row[1], rests[number]
-        if mac and _STAND_IN in rest:
-            rest = rest.replace(_STAND_IN * len(mac), mac)
-        head.append(f"{address.ljust(first)}  {mac.ljust(second)}  {rest}".rstrip())
+    parts = [rest.split(_STAND_IN * len(row[1])) if row[1] else [rest] for rest, row in zip(rests, sorts, strict=True)]
+    head += [
+        f"{address.ljust(first)}  {mac.ljust(second)}  {mac.join(parts[number])}".rstrip() if address else body[number]
+        for number, address, mac in of
+    ]
     return head
 
 
 def _sort(row: Row) -> Row:
     """The row with stand-ins for what is its own; as it is where that could change its layout."""
-    address, mac = row[0], row[1]
+    address, mac, evidence = row[0], row[1], row[8]
     plain = address + mac
-    evidence = row[8]
     if not address or " " in plain or not plain.isascii() or not plain.isprintable() or _STAND_IN in evidence:
         return row
-    if mac and mac in evidence:
-        evidence = evidence.replace(mac, _STAND_IN * len(mac))
-    return (_STAND_IN * len(address), _STAND_IN * len(mac), *row[2:8], evidence, *row[9:])
+    stand_in = _STAND_IN * len(mac)
+    if mac:
+        evidence = evidence.replace(mac, stand_in)
+    return (_STAND_IN * len(address), stand_in, *row[2:8], evidence, *row[9:])
 
 
 FORMAT = Table()

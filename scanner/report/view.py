@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from scanner.errors import brief
 from scanner.model import (
@@ -35,11 +35,24 @@ _LEVEL_RANK = {level: rank for rank, level in enumerate(Level)}
 _GRADE_RANK = {grade: rank for rank, grade in enumerate(Grade)}
 
 
-def by_urgency(devices: Iterable[Device]) -> list[Device]:
+def actions(devices: Iterable[Device]) -> Iterator[Action]:
+    """The action of each device, in their order: those of one maker share their verdicts, which are looked at once."""
+    known: dict[int, tuple[tuple[Verdict, ...], Action]] = {}
+    for device in devices:
+        verdicts = device.verdicts
+        seen = known.get(id(verdicts))
+        if seen is None:
+            seen = known[id(verdicts)] = (verdicts, device.action)
+        yield seen[1]
+
+
+def by_urgency(devices: Sequence[Device]) -> list[Device]:
     """Strictest action first, then by level and address."""
-    return sorted(
-        devices, key=lambda d: (-ACTION_RANK[d.action], -_LEVEL_RANK[d.identity.level], _address_order(d))
-    )
+    ranks = [
+        (-ACTION_RANK[action], -_LEVEL_RANK[device.identity.level], *_address_order(device))
+        for device, action in zip(devices, actions(devices), strict=True)
+    ]
+    return [devices[n] for n in sorted(range(len(devices)), key=ranks.__getitem__)]
 
 
 def _address_order(device: Device) -> tuple[int, int, str]:
@@ -128,7 +141,7 @@ def summary_line(report: Report) -> str:
     """The answer in one sentence; never "clear"."""
     if not report.devices:
         return "Nothing answered. That says nothing about devices that are off, hidden or elsewhere."
-    counts = Counter(d.action for d in report.devices)
+    counts = Counter(actions(report.devices))
     findings = [f"{counts[a]} {a}" for a in reversed(ACTION_ORDER) if a is not Action.NONE and counts[a]]
     sure = sum(d.identity.level in SURE for d in report.devices)
     text = f"{len(report.devices)} device(s), {sure} identified; "
