@@ -38,6 +38,7 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
     from scanner import imports
     from scanner.cli.progress import Line
     from scanner.errors import InputProblem, UsageProblem
+    from scanner.imports.base import HEAD, Head
     from scanner.imports.csv import check_mapping
     from scanner.imports.opening import opened
     from scanner.picture import Picture
@@ -61,10 +62,13 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
     def tick(_count: int, taken: int, size: int | None) -> None:
         line.update(f"reading {file.name}", taken >> 20, (size >> 20) or None if size else None, len(picture))
 
+    def enough(head: Head) -> bool:
+        return named is not None or imports.known(head) is not None
+
     for file in files:
         try:
-            source = opened(file, mapping=mapping, tick=tick)
-            if not source.head.data:
+            source = opened(file, mapping=mapping, tick=tick, enough=enough)
+            if not source.head.text.strip() and len(source.head.data) < HEAD:
                 told.problems.append(notice(Code.INPUT, f"{source.name}: is empty"))
                 continue
             importer = named or imports.recognise(source.head, source.name)
@@ -80,12 +84,17 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
 
 
 def _chosen(files: tuple[Path, ...], named: str | None) -> tuple[str | None, tuple[Path, ...]]:
-    """The format that was named, by --from or as the first word, and the files."""
+    """The format that was named, by --from or as the first word, and the files. Raises `UsageProblem`."""
+    import re
+
     from scanner import imports
+    from scanner.errors import UsageProblem
 
     if named is not None:
         return named, files
     first = str(files[0]) if files else ""
     if first in imports.names() and (len(files) > 1 or not files[0].exists()):
         return first, files[1:]
+    if len(files) > 1 and re.fullmatch(r"[a-z][a-z0-9-]*", first) and not files[0].exists():
+        raise UsageProblem(f"{first}: is neither a file nor a format; there are {', '.join(imports.names())}")
     return None, files

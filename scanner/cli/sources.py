@@ -147,7 +147,7 @@ def take(picture: Picture, source: Input, read: Callable[[Input], Any], told: To
     from scanner.model import Method
 
     before = len(picture)
-    count = 0
+    count, failed = 0, False
     feed = read(source)
     try:
         with seldom():
@@ -155,6 +155,7 @@ def take(picture: Picture, source: Input, read: Callable[[Input], Any], told: To
                 picture.enter(heard, source.name, source.at)
                 count += 1
     except InputProblem as problem:
+        failed = True
         told.problems.append(notice_of(problem))
     except KeyboardInterrupt:
         told.interrupted = True
@@ -167,7 +168,7 @@ def take(picture: Picture, source: Input, read: Callable[[Input], Any], told: To
         if source.unknown > len(source.shown):
             note += "; …"
         told.warnings.append(notice(Code.IMPORT, f"{source.name} ({label}): {note}"))
-        if not count:
+        if not count and not failed:
             words = f"{source.name}: nothing in it was understood as {label}; name another format with --from"
             told.problems.append(notice(Code.INPUT, words))
     told.warnings.extend(notice(Code.IMPORT, text) for text in source.notes)

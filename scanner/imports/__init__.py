@@ -14,7 +14,8 @@ from importlib import import_module
 from scanner.errors import InputProblem, UsageProblem
 from scanner.imports.base import Head, Importer
 
-_ROOMS = frozenset({"base", "dissect", "opening", "reassembly", "tables"})  # files here that are not importers
+_ROOMS = frozenset({"base", "dissect", "learned", "opening", "reassembly", "tables"})
+"""Files here that are not importers."""
 
 
 def names() -> tuple[str, ...]:
@@ -39,8 +40,8 @@ def get(name: str) -> Importer:
     return entry
 
 
-def recognise(head: Head, name: str) -> Importer:
-    """The importer that is surest of a file's beginning. Raises `InputProblem` where none knows it."""
+def known(head: Head) -> Importer | None:
+    """The importer that is surest of a file's beginning, None where none knows it."""
     best: Importer | None = None
     most = 0.0
     for candidate in names():
@@ -48,6 +49,12 @@ def recognise(head: Head, name: str) -> Importer:
         score = importer.score(head)
         if score > most:
             best, most = importer, score
+    return best
+
+
+def recognise(head: Head, name: str) -> Importer:
+    """The importer that is surest of a file's beginning. Raises `InputProblem` where none knows it."""
+    best = known(head)
     if best is None:
         raise InputProblem(
             f"{name}: is in no format that is known here; name it with --from, there are {', '.join(names())}"

@@ -15,10 +15,13 @@ from scanner.model import Observation, Place
 NAMES: dict[str, tuple[str, ...]] = {
     "mac": ("mac", "mac address", "macaddress", "mac_address", "mac-address", "hwaddr", "hardware address", "hardware",
             "hw address", "physical address", "ethernet", "client_mac", "mac addr", "clientid", "lladdr",
-            "linklayeraddress"),
+            "linklayeraddress", "mac-adresse", "hardwareadresse", "physische adresse", "adresse mac",
+            "adresse physique", "dirección mac", "direccion mac", "indirizzo mac", "endereço mac", "endereco mac",
+            "mac-adres", "adres mac", "mac-адрес", "mac地址", "mac 地址", "macアドレス"),
     "ip": ("ip", "ip address", "ipaddress", "ip_address", "ip-address", "ipv4", "ipv4 address", "address", "addr",
     "host ip",
-           "ipv6", "ipv6 address"),
+           "ipv6", "ipv6 address", "ip-adresse", "adresse ip", "dirección ip", "direccion ip", "indirizzo ip",
+           "endereço ip", "endereco ip", "ip-adres", "adres ip", "ip-адрес", "ip地址", "ip 地址", "ipアドレス"),
     "hostname": ("hostname", "host name", "host", "name", "device name", "fqdn", "dns name", "client name"),
     "vendor": ("vendor class", "vendor_class", "vendor-class", "vendorclass", "dhcp vendor class"),
     "port": ("open ports", "tcp ports", "ports"),
@@ -60,7 +63,8 @@ class Csv:
                 meaning = _meanings(source.name, list(row), mapped)
             heard = entry(row, meaning)
             if heard is None:
-                source.skip(f"line {number}", ", ".join(row.values()))
+                if not _nobody(row, meaning):
+                    source.skip(f"line {number}", ", ".join(row.values()))
                 continue
             good += 1
             yield heard
@@ -97,12 +101,13 @@ def entry(row: Mapping[str, str], meaning: Mapping[str, str]) -> Heard | None:
     """What one row says; None where it names no device."""
 
     def cell(name: str) -> str:
-        return row.get(meaning.get(name, ""), "").strip()
+        column = meaning.get(name)
+        return row.get(column, "").strip() if column is not None else ""  # a column may have no name
 
     mac = spelled_mac(cell("mac")) if cell("mac") else None
     mac = mac if mac and is_station(mac) else None
     address = normal_address(cell("ip"))
-    if mac is None and address is None:
+    if mac is None and (address is None or _nobody(row, meaning)):
         return None
     at = moment(cell("time")) if cell("time") else None
     seen: list[Observation] = []
@@ -118,6 +123,13 @@ def entry(row: Mapping[str, str], meaning: Mapping[str, str]) -> Heard | None:
     if cell("switch") or vlan is not None:
         place = Place(switch=cell("switch") or None, port=cell("switchport") or None, vlan=vlan)
     return Heard(mac, address, tuple(seen), place, at)
+
+
+def _nobody(row: Mapping[str, str], meaning: Mapping[str, str]) -> bool:
+    """Whether a row is of a group, or of an address at which nobody answered (`Get-NetNeighbor` lists these too)."""
+    column = meaning.get("mac")
+    mac = spelled_mac(row.get(column, "")) if column is not None else None
+    return mac is not None and not is_station(mac) and (mac != "00:00:00:00:00:00" or column == "linklayeraddress")
 
 
 def check_mapping(text: str) -> dict[str, str]:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from scanner.imports.base import Head, Heard, Input
-from scanner.imports.tables import is_station, normal_address, spelled_mac, told
+from scanner.imports.tables import duid_mac, is_station, normal_address, spelled_mac, told
 
 _LEASE = re.compile(
-    r"^(\d{1,12}) (?:(\d{2})-)?([0-9a-f:]{17}|\d{1,12}|[0-9a-f:]{2,60}) (\S{2,45}) (\S{1,255})(?: (\S{1,600}))?\s*$",
+    r"^(\d{1,12}) (?:(\d{2})-)?([0-9a-f:]{17}|T?\d{1,12}|[0-9a-f:]{2,60}) (\S{2,45}) (\S{1,255})(?: (\S{1,600}))?\s*$",
     re.I,
 )
 
@@ -27,7 +27,7 @@ class Dnsmasq:
         return hits / len(lines) if lines and any(_LEASE.match(line) for line in lines) else 0.0
 
     def read(self, source: Input) -> Iterator[Heard]:
-        """One `Heard` for each lease of IPv4; leases of IPv6 name no MAC and give the address."""
+        """One `Heard` for each lease of IPv4; a lease of IPv6 names a MAC only where its DUID is made of one."""
         for number, line in source.lines():
             found = _LEASE.match(line)
             address = normal_address(found[4]) if found else None
@@ -35,7 +35,7 @@ class Dnsmasq:
                 if line.strip() and not line.startswith("duid "):
                     source.skip(f"line {number}", line)
                 continue
-            mac = spelled_mac(found[3]) if found[3].count(":") == 5 else None
+            mac = spelled_mac(found[3]) if found[3].count(":") == 5 else duid_mac(found[6] or "")
             mac = mac if mac and is_station(mac) else None
             name = found[5]
             yield Heard(mac, address, (told("dhcp.hostname", name),) if name != "*" else ())

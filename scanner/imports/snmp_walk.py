@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
 from scanner.imports.base import Break, Head, Heard, Input
-from scanner.imports.mac_table import placed
+from scanner.imports.learned import placed
 from scanner.imports.tables import is_station, normal_address, spelled_mac, told
 from scanner.model import Observation, Place
 

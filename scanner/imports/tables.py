@@ -27,8 +27,16 @@ _SPECIAL = ("0", "22", "23", "24", "25")
 _GROUPS = re.compile(r"(?<![\w:.])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:%[\w.\-]{1,32})?(?![\w:.])", re.I)
 
 _PROMPT = re.compile(
-    r"^\s*(?:\S{1,64}@)?<?([A-Za-z][\w.\-]{0,63})(?:\([^)]{1,32}\))?[>#%\]$]\s?((?:sh|disp|do )\S*.*)$"
+    r"^\s*(?:RP/\S{1,24}:|\S{1,64}@)?[<(]?([A-Za-z][\w.\-]{0,63})[)]?(?:\([^)]{1,32}\))?\s?"
+    r"[>#%\]$]\s?((?:sh|disp|dis |do )\S*.*)$"
 )
+_COMMAND = re.compile(
+    r"^\s*(?:[\[<(]?[A-Za-z][\w.@/:\-~]{0,95}(?: [\w.\-]{1,32})?[\])>]?(?:\([^)]{1,32}\))?\s?[#>$%]+"
+    r"(?:\s*$|\s?/?[a-z].*)"
+    r"|connection to \S+ closed.*|\{[a-z]+:\d{1,2}\}|\S{0,24}--more--.*"
+    r"|(?:mon|tue|wed|thu|fri|sat|sun) [a-z]{3} [\d ]\d [\d:.]{8,16} .*)\s*$", re.I
+)
+"""What a terminal shows around a table: a prompt with whatever command, the time, the end of the connection."""
 
 
 def mac_in(text: str, behind: int = 0) -> tuple[str, int, int] | None:
@@ -50,6 +58,15 @@ def spelled_mac(text: str) -> str | None:
         if len(parts) == 6:
             text = "".join(part.zfill(2) for part in parts)
     return normal_mac(text) if len(text) <= 32 else None
+
+
+def duid_mac(text: str) -> str | None:
+    """The MAC of a client identifier of DHCPv6 (`00:03:00:01:…`) that is made of one alone; None for others.
+
+    RFC 8415, 11.4: only devices whose interface cannot be taken out use this kind, so the address is their own.
+    """
+    digits = text.replace(":", "").lower()
+    return normal_mac(digits[8:]) if len(digits) == 20 and digits.startswith("00030001") else None
 
 
 def is_station(mac: str) -> bool:
@@ -106,10 +123,15 @@ def _written(found: datetime) -> str:
 
 def prompt(line: str) -> tuple[str, str] | None:
     """(device, command) of a line that is a switch's prompt with a command (`core-1#show arp`), else None."""
-    if "sh" not in line and "disp" not in line and "do " not in line:
+    if "sh" not in line and "dis" not in line and "do " not in line:
         return None
     found = _PROMPT.match(line)
     return (found[1], found[2]) if found else None
+
+
+def is_command(line: str) -> bool:
+    """Whether a line is of a terminal's doing: a prompt with or without a command, the time, the end of a session."""
+    return len(line) <= 256 and _COMMAND.match(line) is not None
 
 
 def told(channel: str, value: str, *, port: int | None = None, at: str | None = None) -> Observation:

@@ -84,15 +84,26 @@ def test_one_broken_file_does_not_stop_the_others(tmp_path: Path, capsys: pytest
     assert "empty: is empty" in told.err
 
 
+@pytest.mark.parametrize("text", ["", "\n  \n", "\ufeff"])
+def test_a_file_with_nothing_in_it_is_empty(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "arp.txt").write_bytes(text.encode("utf-16" if text == "" else "utf-8"))
+
+    assert run(["import", str(tmp_path / "arp.txt")]) == 2
+    assert "arp.txt: is empty" in capsys.readouterr().err
+
+
 def test_a_named_format_that_it_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["import", "--from", "kea", _file(tmp_path, "arp.txt", NEIGHBOURS)]) == 2
-    assert "arp.txt" in capsys.readouterr().err
+    (only,) = capsys.readouterr().err.splitlines()
+    assert "arp.txt: has no header line" in only
 
 
 def test_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["import"]) == 2
     assert run(["import", "--from", "tarot", _file(tmp_path, "arp.txt", NEIGHBOURS)]) == 2
     assert "there are arp" in capsys.readouterr().err
+    assert run(["import", "cisco", _file(tmp_path, "arp.txt", NEIGHBOURS)]) == 2
+    assert "cisco: is neither a file nor a format; there are arp" in capsys.readouterr().err
     assert run(["import", "--list"]) == 0
     assert "masscan" in capsys.readouterr().out
 

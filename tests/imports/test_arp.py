@@ -123,6 +123,62 @@ def test_powershell_writes_utf_16(read: Callable[..., Any]) -> None:
     assert source.unknown == 0, source.shown
 
 
+WINDOWS = {
+    "cs": ("Rozhraní:", "internetová adresa", "fyzická adresa", "typ", "dynamická", "statická", "cp852"),
+    "el": ("Διασύνδεση:", "Διεύθυνση Internet", "Φυσική διεύθυνση", "Τύπος", "δυναμικό", "στατικό", "cp737"),
+    "es": ("Interfaz:", "Dirección de Internet", "Dirección física", "Tipo", "dinámico", "estático", "cp850"),
+    "fr": ("Interface :", "Adresse Internet", "Adresse physique", "Type", "dynamique", "statique", "cp850"),
+    "hu": ("Illesztőfelület:", "IP-cím", "Fizikai cím", "Típus", "dinamikus", "statikus", "cp852"),
+    "ja": ("インターフェイス:", "インターネット アドレス", "物理アドレス", "種類", "動的", "静的", "cp932"),
+    "ko": ("인터페이스:", "인터넷 주소", "물리적 주소", "유형", "동적", "정적", "cp949"),
+    "pl": ("Interfejs:", "Adres internetowy", "Adres fizyczny", "Typ", "dynamiczne", "statyczne", "cp852"),
+    "pt": ("Interface:", "Endereço IP", "Endereço físico", "Tipo", "dinâmico", "estático", "cp850"),
+    "ru": ("Интерфейс:", "адрес в Интернете", "Физический адрес", "Тип", "динамический", "статический", "cp866"),
+    "sv": ("Gränssnitt:", "IP-adress", "Fysisk adress", "Typ", "dynamisk", "statisk", "cp850"),
+    "zh": ("接口:", "Internet 地址", "物理地址", "类型", "动态", "静态", "cp936"),
+}
+
+
+@pytest.mark.parametrize("kind", ["console", "utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("language", WINDOWS)
+def test_windows_in_every_language(language: str, kind: str, read: Callable[..., Any]) -> None:
+    """As `arp -a` writes it into a pipe (the console's code page), and as PowerShell keeps it."""
+    interface, first, second, third, moving, fixed, page = WINDOWS[language]
+    table = (
+        f"\n{interface} 192.0.2.10 --- 0x4\n  {first:22}{second:22}{third}\n"
+        f"  192.0.2.1             3c-ef-8c-11-22-33     {moving}\n  192.0.2.7             0c-1b-d8-01-02-03     {moving}\n"
+        f"  192.0.2.255           ff-ff-ff-ff-ff-ff     {fixed}\n  239.255.255.250       01-00-5e-7f-ff-fa     {fixed}\n"
+    )
+    heard, source = read(table.replace("\n", "\r\n").encode(page if kind == "console" else kind), "arp")
+
+    assert [(h.mac, h.address) for h in heard] == [PAIR, OTHER]
+    assert source.unknown == 0, source.shown
+
+
+def test_what_a_terminal_shows_around_a_table_is_no_unknown_line(read: Callable[..., Any]) -> None:
+    around = (
+        "RP/0/RSP0/CPU0:core#terminal length 0\nTue Nov 24 10:00:00.123 UTC\n(ctrl) #show arp\nFG100 # get system arp\n"
+        "[admin@MikroTik] > /ip arp print\n{master:0}\nadmin@ex1>\nCP - Added via L2RIB, Control plane Adjacencies\n"
+        "Connection to 192.0.2.254 closed.\n"
+    )
+    heard, source = read(around + TABLES["ip neigh"] + around, "arp")
+
+    assert [(h.mac, h.address) for h in heard] == [PAIR, OTHER]
+    assert source.unknown == 0, source.shown
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_terminals_log_holds_tables_of_both_kinds(turned: bool, read: Callable[..., Any]) -> None:
+    """Neither kind of line may cost the devices of the other, whichever comes first and names the format."""
+    ports = "core-1#show mac address-table\n  10    3cef.8c11.2233    DYNAMIC     Gi1/0/1\n  20    c42f.90a7.b5d1    DYNAMIC     Gi1/0/2\n"
+    parts = [TABLES["Cisco IOS"], ports * 20]
+    heard, source = read("".join(parts[::-1] if turned else parts), "mac-table")
+
+    assert {(h.mac, h.address) for h in heard if h.address} == {PAIR, OTHER}
+    assert {(h.mac, h.place.port) for h in heard if not h.address} == {(PAIR[0], "Gi1/0/1"), ("c4:2f:90:a7:b5:d1", "Gi1/0/2")}
+    assert source.unknown == 0, source.shown
+
+
 def test_old_consoles_write_a_code_page(read: Callable[..., Any]) -> None:
     heard, _ = read(TABLES["Windows in German"].replace("dynamisch", "unvollständig x").encode("cp850"), "arp")
 

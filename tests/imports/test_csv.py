@@ -50,3 +50,36 @@ def test_a_claim_in_a_vendor_column_is_no_evidence(read: Callable[..., Any]) -> 
     heard, _ = read("ip,mac,vendor,model\n192.0.2.1,02:00:00:00:00:01,Hikvision,DS-2CD\n", "csv")
 
     assert heard[0].observations == ()
+
+
+def test_a_column_without_a_name_means_nothing(read: Callable[..., Any]) -> None:
+    """As pandas writes an index: its numbers are no port, no VLAN and no name."""
+    heard, _ = read(",mac,ip\n80,3c:ef:8c:11:22:33,192.0.2.1\n", "csv")
+
+    assert [(h.mac, h.address, h.observations, h.place) for h in heard] == [("3c:ef:8c:11:22:33", "192.0.2.1", (), None)]
+
+
+def test_windows_neighbours_that_nobody_is(read: Callable[..., Any]) -> None:
+    """`Get-NetNeighbor | Export-Csv` lists addresses at which nobody answered, and groups."""
+    text = (
+        '#TYPE CimInstance#MSFT_NetNeighbor\n"State","IPAddress","LinkLayerAddress","InterfaceAlias"\n'
+        '"Reachable","192.0.2.1","3C-EF-8C-11-22-33","Ethernet"\n"Unreachable","192.0.2.9","00-00-00-00-00-00","Ethernet"\n'
+        '"Permanent","224.0.0.22","01-00-5E-00-00-16","Ethernet"\n"Permanent","192.0.2.255","FF-FF-FF-FF-FF-FF","Ethernet"\n'
+    )
+    heard, source = read(text.replace("\n", "\r\n").encode("utf-16"), "csv")
+
+    assert [(h.mac, h.address) for h in heard] == [("3c:ef:8c:11:22:33", "192.0.2.1")]
+    assert source.unknown == 0, source.shown
+
+
+def test_an_inventory_that_does_not_know_a_mac_keeps_the_address(read: Callable[..., Any]) -> None:
+    heard, _ = read("mac,ip\n00:00:00:00:00:00,192.0.2.1\n,192.0.2.2\n", "csv")
+
+    assert [(h.mac, h.address) for h in heard] == [(None, "192.0.2.1"), (None, "192.0.2.2")]
+
+
+@pytest.mark.parametrize("header", ["Gerät,MAC-Adresse,VLAN", "Nom,Adresse MAC,VLAN", "Nombre,Dirección MAC,VLAN", "名称,MAC地址,VLAN"])
+def test_columns_in_other_languages(header: str, read: Callable[..., Any]) -> None:
+    heard, _ = read(f"{header}\ncam,3c:ef:8c:11:22:33,10\n", "csv")
+
+    assert [(h.mac, h.place.vlan) for h in heard] == [("3c:ef:8c:11:22:33", 10)]

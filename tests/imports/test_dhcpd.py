@@ -43,3 +43,35 @@ def test_a_file_that_is_cut_off_keeps_what_stands_before(read: Callable[..., Any
 
     assert [h.address for h in heard] == ["192.0.2.1"]
     assert "cut off" in source.notes[0]
+
+
+def test_leases_of_ipv6_and_hosts_with_a_fixed_address(read: Callable[..., Any]) -> None:
+    text = r'''ia-na "\001\000\000\000\000\003\000\001<\357\214\021\"3" {
+  cltt 2 2026/11/24 10:00:00;
+  iaaddr 2001:db8::5 {
+    binding state active;
+    max-life 600;
+  }
+}
+ia-na 01:00:00:00:00:01:00:01:2c:5e:01:02:3c:ef:8c:11:22:44 {
+  iaaddr 2001:db8::6 {
+    binding state active;
+  }
+}
+host cam-7 {
+  dynamic;
+  hardware ethernet 3c:ef:8c:11:22:77;
+  fixed-address 192.0.2.7;
+}
+host cam-8 { hardware ethernet 3c:ef:8c:11:22:88; fixed-address 192.0.2.8; }
+host gone {
+  deleted;
+  hardware ethernet 3c:ef:8c:11:22:99;
+}
+'''
+    heard, source = read(text, "dhcpd")
+
+    assert [(h.mac, h.address) for h in heard] == [
+        ("3c:ef:8c:11:22:33", "2001:db8::5"), (None, "2001:db8::6"), ("3c:ef:8c:11:22:77", "192.0.2.7"), ("3c:ef:8c:11:22:88", "192.0.2.8"),
+    ]  # fmt: skip
+    assert source.unknown == 0, source.shown

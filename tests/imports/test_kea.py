@@ -27,3 +27,15 @@ def test_leases_of_ipv6(read: Callable[..., Any]) -> None:
     heard, _ = read(header + "2001:db8::10,00:01,3600,1732447200,1,1800,0,7,128,0,0,cam,3c:ef:8c:11:22:33,0,,1,2,0\n", "kea")
 
     assert (heard[0].mac, heard[0].address) == ("3c:ef:8c:11:22:33", "2001:db8::10")
+
+
+def test_a_lease_without_a_mac_keeps_its_address(read: Callable[..., Any]) -> None:
+    header = "address,duid,valid_lifetime,expire,subnet_id,pref_lifetime,lease_type,iaid,prefix_len,fqdn_fwd,fqdn_rev,hostname,hwaddr,state,user_context,hwtype,hwaddr_source,pool_id\n"
+    row = "2001:db8::{},{},{},1732447200,1,1800,0,7,128,0,0,a&#x2cb,,0,,,,0\n"
+    heard, _ = read(
+        header + row.format(1, "00:03:00:01:3c:ef:8c:11:22:33", 3600) + row.format(2, "00:01:00:01:2c:5e:01:02:3c:ef:8c:11:22:44", 3600)
+        + row.format(3, "00:03:00:01:3c:ef:8c:11:22:55", 0), "kea",
+    )  # fmt: skip
+
+    assert [(h.mac, h.address) for h in heard] == [("3c:ef:8c:11:22:33", "2001:db8::1"), (None, "2001:db8::2")]
+    assert [o.value for o in heard[0].observations] == ["a,b"]

@@ -55,7 +55,48 @@ MAC Address    VLAN/VSI/BD                       Learned-From        Type
 c42f-90a7-b5d1 20/-/-                            GE0/0/2             dynamic
 -------------------------------------------------------------------------------
 Total items displayed = 2
-""", "table", "GE0/0/1", None),
+""", "table", "GE0/0/1", 10),
+    "H3C": ("""<sw-2>dis mac-address
+MAC ADDR        VLAN ID   STATE           PORT INDEX                AGING TIME(s)
+3cef-8c11-2233  10        Learned         GigabitEthernet1/0/1      AGING
+c42f-90a7-b5d1  20        Learned         Bridge-Aggregation1       AGING
+  ---  2 mac address(es) found  ---
+""", "sw-2", "GigabitEthernet1/0/1", 10),
+    "Extreme": ("""Mac                     Vlan       Age  Flags         Port / Virtual Port List
+------------------------------------------------------------------------------
+3c:ef:8c:11:22:33         cams(0010) 0025 d m           1:5
+c4:2f:90:a7:b5:d1         cams(0010) 0000 d m           1:7
+
+Flags : d - Dynamic, s - Static, p - Permanent, n - NetLogin, m - MAC, i - IP,
+""", "table", "1:5", 10),
+    "Arista": ("""sw#show mac address-table
+Vlan    Mac Address       Type        Ports      Moves   Last Move
+----    -----------       ----        -----      -----   ---------
+  10    3cef.8c11.2233    DYNAMIC     Et5        1       9 days, 1:19:00 ago
+  20    c42f.90a7.b5d1    DYNAMIC     Po1        1       0:01:20 ago
+""", "sw", "Et5", 10),
+    "Catalyst 6500": ("""Legend: * - primary entry
+        n/a - not available
+  vlan   mac address     type    learn     age              ports
+------+----------------+--------+-----+----------+--------------------------
+Module 1:
+*   10  3cef.8c11.2233   dynamic  Yes          5   Gi1/5
+*   20  c42f.90a7.b5d1   dynamic  Yes          0   Te2/1
+*    1  ffff.ffff.ffff    static  No           -   Router
+""", "table", "Gi1/5", 10),
+    "Dell": ("""Aging time is 300 Sec
+
+Vlan     Mac Address           Type        Port
+-------- --------------------- ----------- ---------------------
+10       3CEF.8C11.2233        Dynamic     Gi1/0/5
+20       C42F.90A7.B5D1        Dynamic     Po1
+1        0C1B.D801.0203        Management  Vl1
+""", "table", "Gi1/0/5", 10),
+    "brctl": ("""port no\tmac addr\t\tis local?\tageing timer
+  1\t3c:ef:8c:11:22:33\tno\t\t   1.04
+  2\tc4:2f:90:a7:b5:d1\tno\t\t   0.50
+  1\t0c:1b:d8:01:02:03\tyes\t\t   0.00
+""", "table", "1", None),
     "bridge fdb": ("""3c:ef:8c:11:22:33 dev swp1 vlan 10 master br0
 c4:2f:90:a7:b5:d1 dev swp2 vlan 20 master br0
 33:33:00:00:00:01 dev eth0 self permanent

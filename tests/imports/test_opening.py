@@ -3,10 +3,14 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from scanner import imports
 from scanner.errors import InputProblem
 from scanner.imports.base import Input
 from scanner.imports.opening import opened
@@ -89,3 +93,40 @@ def test_a_bomb_is_only_as_large_as_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputProblem, match="longer"):
         _read(source)
     source.stream.close()
+
+
+@pytest.mark.parametrize(("data", "what"), [
+    (b"PK\x03\x04" + bytes(40), "zip archive"), (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(40), "office program"), (b"%PDF-1.7\n", "PDF"),
+    (b"neigh.txt" + bytes(248) + b"ustar\x0000" + bytes(300), "tar archive"),
+])  # fmt: skip
+def test_containers_are_named_with_what_to_do(tmp_path: Path, data: bytes, what: str) -> None:
+    for name, content in (("x", data), ("x.gz", gzip.compress(data))):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputProblem, match=what):
+            opened(tmp_path / name)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, _quick_xz, _zstd], ids=["plain", "gz", "xz", "zst"])
+@pytest.mark.parametrize("sizes", [(1, 2, 3), (3, 40), (60,)])
+def test_a_pipe_that_brings_its_beginning_in_pieces(tmp_path: Path, sizes: tuple[int, ...], pack: object) -> None:
+    """`ssh router show arp | lanveto import -` writes when the router does."""
+    assert callable(pack)
+    data = pack(TEXT[:5500])
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with pipe.open("wb", buffering=0) as stream:
+            rest = data
+            for size in sizes:
+                stream.write(rest[:size])
+                rest = rest[size:]
+                time.sleep(0.05)  # each piece is read by itself
+            stream.write(rest)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    source = opened(pipe, enough=lambda head: imports.known(head) is not None)
+    assert imports.recognise(source.head, "pipe").name == "arp"
+    assert b"".join(iter(lambda: source.read(4096), b"")) == TEXT[:5500]
+    writer.join()
