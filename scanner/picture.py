@@ -27,8 +27,12 @@ from scanner.values import IPV4
 
 MAX_DEVICES = 1_000_000
 """Devices of one picture; more than that no single report can hold."""
+MAX_TEXT = 512 << 20
+"""Characters of all that is said of all devices; more than that is a flood, or more than one report can hold."""
 MAX_SAME, MAX_RAW = 60, 12
 """Fields and raw answers of one channel of one device on one port that are kept: announcements repeat for ever."""
+OVERHEAD = 200
+"""Characters that anything said counts besides its own."""
 MAX_WARNED = 20
 """Warnings of one kind that are spelled out."""
 NEAR = 3600.0
@@ -80,7 +84,12 @@ class _Entry:
 class Picture:
     """All devices that any source told of, by MAC and address."""
 
-    def __init__(self, *, on_device: Callable[[int], None] = lambda _count: None) -> None:
+    def __init__(
+        self, *, most: int = MAX_DEVICES, room: int = MAX_TEXT, on_device: Callable[[int], None] = lambda _count: None
+    ) -> None:
+        """`most` devices are entered, and `room` characters of what they say are kept."""
+        self._most, self._room = most, room
+        self._unkept = 0
         self._entries: dict[tuple[str | None, str | None], _Entry] = {}
         self._by_mac: dict[str, list[_Entry]] = {}
         self._by_address: dict[str, list[_Entry]] = {}
@@ -101,8 +110,14 @@ class Picture:
         for address in heard.addresses:
             entry.more().addresses[address] = None
         for seen in heard.observations:
+            if self._room <= 0:
+                self._unkept += 1
+                continue
             key = _keep(entry, seen, source, when)
-            if key is not None and heard.address is None and heard.mac is not None:
+            if key is None:
+                continue
+            self._room -= len(seen.value) + OVERHEAD
+            if heard.address is None and heard.mac is not None:
                 entry.more().lone[key] = None
         if heard.place is not None:
             entry.place = _nearer(entry.place, _told_by(heard.place, source))
@@ -155,9 +170,9 @@ class Picture:
 
     def _count(self) -> None:
         count = len(self._entries) + len(self._named)
-        if count >= MAX_DEVICES:
+        if count >= self._most:
             raise InputProblem(
-                f"more than {MAX_DEVICES} devices: no network is that large; what was read before is kept"
+                f"more than {self._most} devices: no network is that large; what was read before is kept"
             )
         self._on_device(count + 1)
 
@@ -175,6 +190,9 @@ class Picture:
             made.append(_recording(entry, others))
         found, strangers = united(made)
         warnings += self._claimed()
+        if self._unkept:
+            words = f"{self._unkept} things that were said are left out: there were more than one report can hold"
+            warnings.append(notice(Code.LOST, words))
         warnings += _answering(found, strangers)
         return self._unmasked(found, strangers), warnings
 
@@ -394,7 +412,7 @@ def _dual_stack(entry: _Entry, same: Sequence[_Entry]) -> list[_Entry]:
 
     Several of IPv4 with one MAC stay apart: a router, proxy ARP, or one device that `united` knows by its serial.
     """
-    if len(same) < 2 or entry.address is None:
+    if not 2 <= len(same) <= SEVERAL_V6 + 2 or entry.address is None:  # beside them one that names the MAC alone
         return []
     kinds = {id(other): _parsed(other.address) for other in same if other.address is not None}
     v4 = [other for other in same if kinds.get(id(other), (0, False))[0] == 4]

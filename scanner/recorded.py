@@ -28,8 +28,10 @@ def prepare(folder: Path) -> None:
 
 
 def write_recordings(folder: Path, recordings: Sequence[Recording]) -> list[str]:
-    """Write one YAML file per device (mode 0600); returns what could not be written, and why."""
-    problems: list[str] = []
+    """Write one YAML file per device (mode 0600); returns what could not be written, and why: each reason once, for a
+    full disk has the same one for every device.
+    """
+    problems: dict[str, str] = {}
     for recording in recordings:
         path = folder / f"{recording.id}.yaml"
         part = path.with_suffix(".part")
@@ -39,7 +41,8 @@ def write_recordings(folder: Path, recordings: Sequence[Recording]) -> list[str]
                 file.write(to_yaml([recording]))
             part.replace(path)
         except OSError as error:
-            problems.append(f"--record {path}: {error.strerror or error}")
+            why = error.strerror or str(error)
+            problems[why] = f"--record {path if why not in problems else f'{folder}: several files'}: {why}"
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-    return problems
+    return list(problems.values())

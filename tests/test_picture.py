@@ -8,6 +8,7 @@ from scanner.errors import InputProblem
 from scanner.imports.base import Heard
 from scanner.model import Observation, Place
 from scanner.picture import Picture
+from tests.imports.test_base import steps
 
 MAC, OTHER = "3c:ef:8c:11:22:33", "c4:2f:90:a7:b5:d1"
 TITLE = Observation(channel="http.title", value="WEB SERVICE", port=80)
@@ -179,9 +180,33 @@ def test_what_repeats_for_ever_is_bounded() -> None:
     assert len(only.observations) < 20
 
 
-def test_a_picture_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scanner.picture.MAX_DEVICES", 3)
-    picture = Picture()
+def test_all_that_is_said_has_an_end() -> None:
+    picture = Picture(room=3000)
+    for number in range(20):
+        said = Observation(channel="upnp.ssdp", value=f"{number:x<100}")
+        picture.enter(Heard(None, f"192.0.2.{number}", (said,)), "c")
+    found, warnings = picture.recordings()
+
+    assert len(found) == 20  # everybody is there
+    assert sum(len(recording.observations) for recording in found) == 10
+    assert "10 things that were said are left out" in warnings[0]
+
+
+def test_a_mac_of_many_addresses_costs_no_more_for_each() -> None:
+    """A router, or proxy ARP, stands for whole networks."""
+
+    def recordings(count: int) -> int:
+        picture = Picture()
+        for number in range(count):
+            picture.enter(Heard(MAC, f"10.0.{number >> 8}.{number & 255}"), "arp")
+        return steps(picture.recordings)
+
+    recordings(100)  # what is made once and kept
+    assert recordings(2000) < 2.5 * recordings(1000)
+
+
+def test_a_picture_has_an_end() -> None:
+    picture = Picture(most=3)
     for number in range(3):
         picture.enter(Heard(None, f"192.0.2.{number}"), "x")
     with pytest.raises(InputProblem, match="more than 3 devices"):

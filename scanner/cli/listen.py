@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -14,11 +14,17 @@ from scanner.cli import sources
 from scanner.errors import Code, notice
 
 if TYPE_CHECKING:
+    from scanner.errors import Notice
     from scanner.net.ear import Ear
     from scanner.net.interfaces import Link
+    from scanner.net.packet import LinkGone, Program
 
 LOOK = 1.0
 """Seconds between two looks at the clock and the progress line."""
+MOST, ROOM = 131_072, 64 << 20
+"""Devices, and characters of what they say, that are kept: whoever forges addresses can make any number."""
+TOLD = 20
+"""Absences of links that are told, the latest ones."""
 PATIENCE = 0.05
 """Seconds that frames are let gather: one waking for many of them."""
 
@@ -43,7 +49,7 @@ def command(interfaces: tuple[str, ...], duration: str | None, **given: Any) -> 
       lanveto listen -i mirror0 --promiscuous --record heard/
     """
     from scanner.cli.progress import Line
-    from scanner.errors import UsageProblem
+    from scanner.errors import InputProblem
     from scanner.imports.dissect import ARP, LLDP, Dissector, ether_types, ports
     from scanner.model import Method
     from scanner.net import ear
@@ -55,51 +61,53 @@ def command(interfaces: tuple[str, ...], duration: str | None, **given: Any) -> 
     work = sources.Work(given)
     links = _links(interfaces, known.read())
     told = sources.Told(targets=[link.name for link in links])
-    picture = Picture()
+    picture = Picture(most=MOST, room=ROOM)
     line = Line(quiet=given["quiet"])
     what = ear.program(ports(), {ARP, LLDP, *ether_types()})
-    dissectors: dict[str, Dissector] = {}
+    dissectors = {link.name: Dissector(streams=False) for link in links}
     heard = dict.fromkeys((link.name for link in links), 0)
-    with contextlib.ExitStack() as stack:
-        ears: list[Ear] = []
-        for link in links:
-            try:
-                ears.append(stack.enter_context(ear.Ear(link, what, promiscuous=given["promiscuous"])))
-            except PermissionError as error:
-                raise UsageProblem(
-                    "listening needs root, or the capability CAP_NET_RAW (setcap cap_net_raw+ep on Python); "
-                    "without it: "
-                    "tcpdump -w capture.pcap where it is allowed, then lanveto import capture.pcap"
-                ) from error
-            except LinkGone as gone:
-                raise UsageProblem(f"--interface {link.name}: {gone}") from gone
-            dissectors[link.name] = Dissector(streams=False)
-        began = time.monotonic()
-        with _stoppable() as stopped:
-            while ears and not stopped:
-                left = None if seconds is None else began + seconds - time.monotonic()
-                if left is not None and left <= 0:
-                    break
-                for one in ear.wait(ears, LOOK if left is None else min(LOOK, left)):
+    full: list[str] = []
+
+    def take(one: Ear) -> None:
+        try:
+            for frame in one.frames():
+                heard[one.link.name] += 1
+                for found in dissectors[one.link.name].frame(frame.data, frame.seconds, vlan=frame.vlan):
                     try:
-                        for frame in one.frames():
-                            heard[one.link.name] += 1
-                            dissector = dissectors[one.link.name]
-                            for found in dissector.frame(frame.data, frame.seconds, vlan=frame.vlan):
-                                picture.enter(found, one.link.name)
-                    except LinkGone as gone:
-                        told.failures.append(notice(Code.LINK, f"{gone}; what was heard by then is reported"))
-                        ears.remove(one)
-                line.update("listening", int(time.monotonic() - began), int(seconds) if seconds else None, len(picture))
-                time.sleep(PATIENCE)
-            told.interrupted = bool(stopped) and seconds is not None
+                        picture.enter(found, one.link.name)
+                    except InputProblem:  # those known by now are still heard
+                        full[:] = [one.link.name]
+        except LinkGone as gone:
+            ears.left(one, gone)
+
+    with _Ears(links, what, promiscuous=given["promiscuous"]) as ears, _stoppable() as stopped:
+        began = looked = time.monotonic()
+        while not stopped:
+            left = None if seconds is None else began + seconds - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            for one in ear.wait(ears.open.values(), LOOK if left is None else min(LOOK, left)):
+                take(one)
+            if ears.away and time.monotonic() - looked >= LOOK:
+                looked = time.monotonic()
+                ears.again(known.read().links)
+            line.update("listening", int(time.monotonic() - began), int(seconds) if seconds else None, len(picture))
+            time.sleep(PATIENCE)
+        for one in ear.wait(ears.open.values(), 0):  # what was said before the end
+            take(one)
+        told.interrupted = bool(stopped) and seconds is not None
         line.clear()
-        for one in ears:
-            dropped = one.drops()
-            if dropped:
-                words = f"{one.link.name}: {dropped} frames were lost for lack of room: some may be missing"
-                told.warnings.append(notice(Code.LOST, words))
+        for name, dropped in ears.drops().items():
+            words = f"{name}: {dropped} frames were lost for lack of room: some may be missing"
+            told.warnings.append(notice(Code.LOST, words))
+        told.failures += [notice(Code.LINK, f"{why}; what was heard by then is reported") for why in ears.away.values()]
+        told.warnings += ears.back
+    if full:
+        words = f"{full[0]}: more than {MOST} devices were heard: addresses are forged; further ones are left out"
+        told.warnings.append(notice(Code.LOST, words))
     spent = round(time.monotonic() - began)
+    for link in links:
+        told.warnings += [notice(Code.LOST, f"{link.name}: {text}") for text in dissectors[link.name].notes()]
     for name, count in heard.items():
         note = f"{count} frames of interest in {spent} s; nothing was sent"
         told.methods.append(Method(name=f"listen on {name}", ran=True, hosts=len(picture), note=note))
@@ -109,14 +117,93 @@ def command(interfaces: tuple[str, ...], duration: str | None, **given: Any) -> 
     return work.finish(picture, told)
 
 
+class _Ears:
+    """The links that are listened on. One that goes away is taken up again when it is back: a switch that restarts does
+    not end a night's listening. Raises `UsageProblem` where a link cannot be listened on.
+    """
+
+    def __init__(self, links: Sequence[Link], what: Program, *, promiscuous: bool) -> None:
+        from scanner.errors import UsageProblem
+        from scanner.net.packet import LinkGone
+
+        self._what, self._promiscuous = what, promiscuous
+        self.open: dict[str, Ear] = {}
+        self.away: dict[str, str] = {}
+        """Links that are gone, and the sentence about it."""
+        self.back: list[Notice] = []
+        """What there is to say of links that came back."""
+        self._since: dict[str, float] = {}
+        self._dropped: dict[str, int] = {}
+        for link in links:
+            try:
+                self._listen(link)
+            except PermissionError as error:
+                self.__exit__()
+                raise UsageProblem(
+                    "listening needs root, or the capability CAP_NET_RAW (setcap cap_net_raw+ep on Python); "
+                    "without it: "
+                    "tcpdump -w capture.pcap where it is allowed, then lanveto import capture.pcap"
+                ) from error
+            except LinkGone as gone:
+                self.__exit__()
+                raise UsageProblem(f"--interface {link.name}: {gone}") from gone
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_args: object) -> None:
+        for one in self.open.values():
+            one.close()
+
+    def _listen(self, link: Link) -> None:
+        from scanner.net import ear
+
+        self.open[link.name] = ear.Ear(link, self._what, promiscuous=self._promiscuous)
+
+    def left(self, one: Ear, gone: LinkGone) -> None:
+        """A link went away."""
+        name = one.link.name
+        self._count(one)
+        del self.open[name]
+        one.close()
+        self.away[name] = f"{gone}"
+        self._since[name] = time.monotonic()
+
+    def again(self, links: Sequence[Link]) -> None:
+        """Take up again those that are back."""
+        from scanner.net.packet import LinkGone
+
+        for link in links:
+            if link.name not in self.away or not link.up:
+                continue
+            with contextlib.suppress(LinkGone, OSError):
+                self._listen(link)
+                del self.away[link.name]
+                lasted = round(time.monotonic() - self._since.pop(link.name))
+                words = f"interface {link.name} was away for {lasted} s: what was said meanwhile was not heard"
+                self.back = [*self.back, notice(Code.LOST, words)][-TOLD:]
+
+    def _count(self, one: Ear) -> None:
+        with contextlib.suppress(OSError):
+            self._dropped[one.link.name] = self._dropped.get(one.link.name, 0) + one.drops()
+
+    def drops(self) -> dict[str, int]:
+        """Link → frames that there was no room for, where there were any; asked once, at the end."""
+        for one in self.open.values():
+            self._count(one)
+        return {name: count for name, count in self._dropped.items() if count}
+
+
 def _links(wanted: tuple[str, ...], here: Any) -> list[Link]:
     """The links to listen on: those named, else all physical ones that are up. Raises `UsageProblem`."""
     from scanner.errors import UsageProblem
 
-    names = [link.name for link in here.links]
+    links = {link.name: link for link in here.links}
     for name in wanted:
-        if name not in names:
-            raise UsageProblem(f"--interface {name}: there is no such interface; there are {', '.join(names)}")
+        if name not in links:
+            raise UsageProblem(f"--interface {name}: there is no such interface; there are {', '.join(links)}")
+        if not links[name].up:
+            raise UsageProblem(f"--interface {name}: is down; bring it up first: ip link set {name} up")
     found = [
         link for link in here.links if (link.name in wanted if wanted else link.physical and link.ethernet and link.up)
     ]

@@ -110,6 +110,7 @@ class Dissector:
         self._fragments: dict[bytes, dict[int, tuple[bytes, bool]]] = {}
         self.cut = 0
         """Frames of interest that the capture had not kept whole."""
+        self._defects, self._defect = 0, ""
         self.far: set[bytes] = set()
         """Public addresses behind a router, which are nobody's inventory."""
 
@@ -146,8 +147,28 @@ class Dissector:
             frame = frame[:12] + frame[16:]
             kind = frame[12] << 8 | frame[13]
         place = Place(vlan=vlan) if vlan else None
-        for heard in self._payload(frame, kind, seconds, whole):
-            yield heard._replace(place=place) if place is not None and heard.mac is not None else heard
+        try:
+            for heard in self._payload(frame, kind, seconds, whole):
+                yield heard._replace(place=place) if place is not None and heard.mac is not None else heard
+        except Exception as error:  # noqa: BLE001 - one frame must not take away what all others say
+            self._defects += 1
+            self._defect = f"{type(error).__name__}: {error}"
+
+    def notes(self) -> list[str]:
+        """Sentences for the report: what was left out, and why."""
+        found = []
+        if self.cut:
+            found.append(
+                f"{self.cut} answers are cut off, for the capture kept only the beginning of frames (snap length): "
+                "capture with tcpdump -s 0"
+            )
+        if self.far:
+            found.append(f"{len(self.far)} public addresses behind a router answered and were left out")
+        if self._defects:
+            found.append(
+                f"{self._defects} frames could not be read for a defect of lanveto ({self._defect}). Please report it"
+            )
+        return found
 
     def _payload(self, frame: bytes, kind: int, seconds: float | None, whole: bool) -> Iterator[Heard]:
         if kind == ARP:

@@ -96,19 +96,11 @@ class Pcap:
 
     @staticmethod
     def _notes(source: Input, dissector: Dissector, backwards: int) -> None:
-        if dissector.cut:
-            source.note(
-                f"{source.name}: {dissector.cut} answers are cut off, for the capture kept only the beginning "
-                f"of frames "
-                "(snap length): capture with tcpdump -s 0"
-            )
+        for text in dissector.notes():
+            source.note(f"{source.name}: {text}")
         if backwards:
             source.note(
                 f"{source.name}: its clock runs backwards {backwards} times: times in it are not to be relied on"
-            )
-        if dissector.far:
-            source.note(
-                f"{source.name}: {len(dissector.far)} public addresses behind a router answered and were left out"
             )
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ sock.bind(("d0", 0))
 print("ready", flush=True)
 while True:
     for frame in FRAMES: sock.send(bytes.fromhex(frame))
+    print("spoken", flush=True)
     time.sleep(0.2)
 """
 SNIFF = """
@@ -76,9 +78,9 @@ def test_devices_are_heard_and_not_one_frame_is_sent(segment: Callable[..., Any]
 
 def test_ctrl_c_ends_it_with_the_report(segment: Callable[..., Any], tmp_path: Path) -> None:
     made = segment({"10.77.0.200": "02:00:00:00:00:77"})
-    made.start(SPEAK.replace("FRAMES", repr([f.hex() for f in FRAMES])))
     process = _start("-i", "s0", "--format", "jsonl", folder=tmp_path)
-    time.sleep(3)
+    _until(lambda: _ears("s0") == 1)
+    _heard(made.start(SPEAK.replace("FRAMES", repr([f.hex() for f in FRAMES]))))
     process.send_signal(signal.SIGINT)
     out, _err = process.communicate(timeout=20)
 
@@ -86,17 +88,84 @@ def test_ctrl_c_ends_it_with_the_report(segment: Callable[..., Any], tmp_path: P
     assert {json.loads(line)["mac"] for line in out.splitlines()} == {CAMERA, "c4:2f:90:a7:b5:d1"}
 
 
+def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.05)
+
+
+def _ears(link: str) -> int:
+    """How many sockets hear everything on a link (packet(7))."""
+    try:
+        index = str(socket.if_nametoindex(link))
+    except OSError:
+        return 0
+    rows = [line.split() for line in Path("/proc/thread-self/net/packet").read_text().splitlines()[1:]]
+    return sum(row[3] == "0003" and row[4] == index for row in rows)
+
+
+def _heard(speaker: subprocess.Popen[bytes]) -> None:
+    """Wait until every frame was sent once more."""
+    assert speaker.stdout is not None
+    for _ in range(2):
+        speaker.stdout.readline()
+
+
 def test_a_link_that_goes_away_is_said(segment: Callable[..., Any], tmp_path: Path) -> None:
     made = segment({"10.77.0.200": "02:00:00:00:00:77"})
-    made.start(SPEAK.replace("FRAMES", repr([f.hex() for f in FRAMES])))
-    process = _start("-i", "s0", "--for", "30s", "--format", "jsonl", folder=tmp_path)
-    time.sleep(3)
+    process = _start("-i", "s0", "--format", "jsonl", folder=tmp_path)
+    _until(lambda: _ears("s0") == 1)
+    _heard(made.start(SPEAK.replace("FRAMES", repr([f.hex() for f in FRAMES]))))
     subprocess.run(["ip", "link", "del", "s0"], check=True)
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
 
     assert process.returncode == 3
     assert len(out.splitlines()) == 2
     assert "s0 went away or down" in err
+
+
+def test_a_link_that_comes_back_is_heard_again(segment: Callable[..., Any], tmp_path: Path) -> None:
+    """A switch that restarts does not end a night's listening; the report says how long nothing was heard."""
+    made = segment({"10.77.0.200": "02:00:00:00:00:77"})
+    process = _start("-i", "s0", "--for", "10m", "--format", "json", folder=tmp_path)
+    _until(lambda: _ears("s0") == 1)
+    subprocess.run(["ip", "link", "set", "s0", "down"], check=True)
+    _until(lambda: _ears("s0") == 0)
+    subprocess.run(["ip", "link", "set", "s0", "up"], check=True)
+    _until(lambda: _ears("s0") == 1)
+    _heard(made.start(SPEAK.replace("FRAMES", repr([f.hex() for f in FRAMES]))))
+    process.send_signal(signal.SIGINT)
+    out, _err = process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    report = json.loads(out)
+    assert {device["mac"] for device in report["devices"]} == {CAMERA, "c4:2f:90:a7:b5:d1"}
+    assert any("s0 was away for" in text for text in report["coverage"]["warnings"])
+    assert report["scan"]["failures"] == []
+
+
+def test_a_link_that_is_down_is_not_waited_for(segment: Callable[..., Any], tmp_path: Path) -> None:
+    segment({"10.77.0.200": "02:00:00:00:00:77"})
+    subprocess.run(["ip", "link", "set", "s0", "down"], check=True)
+    _out, err = _start("-i", "s0", "--for", "10m", folder=tmp_path).communicate(timeout=30)
+
+    assert "s0: is down; bring it up first" in err
+
+
+def test_forged_addresses_do_not_fill_the_memory(segment: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever forges addresses can make any number of devices; those that were heard before stay, and it is said."""
+    made = segment({"10.77.0.200": "02:00:00:00:00:77"})
+    forged = [arp(address=f"10.77.1.{n}", mac=f"02:00:00:00:01:{n:02x}").ljust(60, b"\0").hex() for n in range(1, 200)]
+    monkeypatch.setattr("scanner.cli.listen.MOST", 50)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    made.start(SPEAK.replace("FRAMES", repr([*(f.hex() for f in FRAMES), *forged])))
+
+    assert run(["listen", "-i", "s0", "--for", "2s", "--format", "json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert 49 <= len(report["devices"]) <= 50
+    assert any("more than 50 devices were heard" in text for text in report["coverage"]["warnings"])
 
 
 @pytest.mark.parametrize(("words", "why"), [

@@ -83,7 +83,7 @@ def _csv(count: int) -> bytes:
     return b"mac,ip\n" + b"".join(rows)
 
 
-def _steps(work: Callable[[], object]) -> int:
+def steps(work: Callable[[], object]) -> int:
     """How many calls a piece of work makes, of Python and of C: the same on every machine, however busy."""
     count = 0
 
@@ -108,7 +108,7 @@ def test_twice_the_lines_are_twice_the_work(name: str, made: Callable[[int], byt
     few, many = made(1000), made(2000)
     read(few)  # what is made once and kept
     assert read(many) == 2000
-    first, second = _steps(lambda: read(few)), _steps(lambda: read(many))
+    first, second = steps(lambda: read(few)), steps(lambda: read(many))
     assert second <= 2.05 * first
 
 

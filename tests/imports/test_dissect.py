@@ -140,3 +140,11 @@ def test_times_that_cannot_be() -> None:
     assert time_text(0.0) is None
     assert time_text(1e12) is None
     assert time_text(None) is None
+
+
+def test_a_defect_in_one_frame_costs_only_that_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    dissector = Dissector()
+    monkeypatch.setattr(dissector, "_arp", lambda *_args: 1 / 0)
+
+    assert list(dissector.frame(arp(), 1.0)) == []
+    assert "1 frames could not be read for a defect of lanveto (ZeroDivisionError" in dissector.notes()[0]
