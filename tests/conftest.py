@@ -35,6 +35,7 @@ from scanner.model import (
     Verdict,
 )
 from scanner.recordings import load
+from tests import blocking
 from tests.databases import Server
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -81,29 +82,11 @@ def _no_own_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-MAY_BLOCK = {
-    "scanner/engine/stages.py": ("__init__",),  # nothing has been sent yet
-    "scanner/engine/telling.py": ("report",),  # nothing is waited for any more
-    "scanner/engine/checkpoint.py": ("begin", "go_on", "end", "_lines", "_records", "_busy", "_prune"),  # the same
-    "scanner/net/netlink.py": ("dump", "write_neighbours", "delete_neighbours"),  # the kernel answers at once
-    "scanner/net/neighbour_table.py": ("overflows", "recover", "undo", "_save", "_here", "_started"),  # the same; journal
-    "scanner/net/ledger.py": ("flush", "close"),  # 32 kB at a time: what was sent must be on the disk
-}
-"""What may block inside the event loop, each with the reason."""
-
-
 @pytest.fixture
 def nothing_blocks() -> Iterator[None]:
     """Any of our calls that could block the event loop raises."""
-    from blockbuster import BlockBuster
-
-    guard = BlockBuster(scanned_modules=["scanner"])
-    for function in guard.functions.values():
-        for path, names in MAY_BLOCK.items():
-            function.can_block_in(path, set(names))
-    guard.activate()
-    yield
-    guard.deactivate()
+    with blocking.forbidden():
+        yield
 
 
 @pytest.fixture

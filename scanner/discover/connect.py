@@ -207,7 +207,7 @@ async def sweep(
             await asyncio.sleep(0.02)
     finally:
         work.stop.set()
-        thread.join(1)
+        await asyncio.to_thread(thread.join)
         _hand_over(work.events, found, ledger)
         if not ledger.logs:
             ledger.total += work.swept.attempts

@@ -287,7 +287,7 @@ class _Routes:
 
 async def _way(route: _Route, ledger: Ledger) -> Way:
     """Our address on a route, and the router's hardware address where the link has some; else the kernel sends."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
         sock.connect((str(IPv4Address(route.first)), 9))  # sends nothing: the kernel chooses the address
         own = str(sock.getsockname()[0])
     if not route.link.ethernet or route.gateway is None:

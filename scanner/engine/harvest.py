@@ -11,6 +11,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import islice
 
 import msgspec
 
@@ -23,6 +24,7 @@ from scanner.errors import Code
 from scanner.knowledge import Knowledge
 from scanner.model import Device, Identity, Observation, Recording, Via
 from scanner.net.ledger import Ledger
+from scanner.protocols import protocols
 from scanner.protocols.base import Question
 from scanner.recorded import prepare, redacted, write_recordings
 
@@ -94,6 +96,9 @@ class Harvest:
         from scanner.knowledge.loader import settled  # reads YAML: not before the first packet
 
         assess.device(Recording(id="", mac="00:00:00:00:00:01"), self._knowledge, self._law)
+        self._knowledge.registry.settle()
+        for protocol in protocols().values():
+            protocol.prepare()
         settled()
 
     # -- while the scan runs ---------------------------------------------------------------------------------
@@ -162,13 +167,15 @@ class Harvest:
         left = [entry for entry in entries if self._book.holds(entry)]
         self._out(self._enter(self._finished(left)), journal=journal)
 
-    def again(self, finished: Iterable[Finished]) -> None:
+    async def again(self, finished: Iterable[Finished]) -> None:
         """Devices that an interrupted scan had finished."""
-        for one in finished:
-            for address in (one.recording.ip, *one.recording.addresses):
-                if address is not None:
-                    self._book.finish(address, one.recording.mac)
-            self._out(self._enter([(one, None)]), journal=False)
+        rest = iter(finished)
+        while batch := list(islice(rest, _BATCH)):
+            for one in batch:
+                for address in (one.recording.ip, *one.recording.addresses):
+                    if address is not None:
+                        self._book.finish(address, one.recording.mac)
+            await asyncio.to_thread(self._out, self._enter([(one, None) for one in batch]), journal=False)
 
     def _finished(self, entries: Sequence[Entry]) -> list[tuple[Finished, Opinion | None]]:
         """The devices that these entries are, each with what was thought of it so far."""

@@ -197,13 +197,12 @@ class Stages:
             return
         self.warn(Code.RESUMED, f"this scan continues one that began at {past.first.started} and was interrupted; "
                   f"{past.finished} devices had been asked by then")  # fmt: skip
-        if past.first.rules != self.knowledge.version.rules_sha256:
+        version = await asyncio.to_thread(lambda: self.knowledge.version)
+        if past.first.rules != version.rules_sha256:
             words = "the rules have changed since the scan began: all devices are judged by the present ones"
             self.warn(Code.RESUMED, words)
         await asyncio.shield(self._ready)
-        for one in past.devices():
-            self.harvest.again([one])
-            await asyncio.sleep(0)
+        await self.harvest.again(past.devices())
         for host in past.silent:
             entry = self.book.sighted(Sighting(host.address, host.mac, host.methods[0], host.link, host.packets))
             if entry is not None:

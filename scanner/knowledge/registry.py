@@ -179,6 +179,10 @@ class Registry:
             except ValueError:
                 continue
 
+    def settle(self) -> None:
+        """Read the files of overrides now, so that no lookup has to. Raises `RulesProblem` as that would."""
+        self._overrides()
+
     def describe(self, mac: str) -> str:
         """Why a lookup found nobody, in words."""
         address = _normal(mac)

@@ -193,6 +193,9 @@ class Protocol:
 
     # -- reading ---------------------------------------------------------------------------------------------
 
+    def prepare(self) -> None:
+        """Load what `read` needs and whoever starts does not: called outside the event loop, before that."""
+
     def read(self, observation: Observation) -> Iterable[Field]:
         """The fields of one raw observation of this protocol's channels.
 

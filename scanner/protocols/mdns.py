@@ -39,6 +39,12 @@ class Mdns(Protocol):
     channels: ClassVar[tuple[str, ...]] = ("mdns.response", "mdns.txt", "mdns.name")
     order = 41
 
+    def prepare(self) -> None:
+        """Load the DNS library."""
+        import dns.name
+        import dns.rdata
+        import dns.wire  # noqa: F401
+
     def read(self, observation: Observation) -> Iterable[Field]:
         """`mdns.service`, `mdns.name` (instances and hosts), `mdns.txt` (one `key=value` each), and a stated `mac`."""
         channel = observation.channel.lower()

@@ -142,7 +142,7 @@ def test_finished_devices_of_an_interrupted_scan_are_told_again_and_written_only
     first, second = Scan(known), Scan(known)
     first.device("10.0.0.1", "3c:ef:8c:00:00:01").stopped = "stopped answering"
     first.harvest.finish(first.book.entries())
-    second.harvest.again(first.written)
+    asyncio.run(second.harvest.again(first.written))
 
     assert [d.key for d in second.told] == ["3cef8c000001"]
     assert (second.written, second.harvest.quiet) == ([], ["10.0.0.1"])

@@ -14,17 +14,18 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from msgspec.structs import replace
 
 from scanner import assess, knowledge
 from scanner.knowledge import Knowledge
 from scanner.model import Recording
 from scanner.recordings import load
+from tests import blocking
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = sorted((ROOT / "tests" / "fleet").glob("*.yaml"))
@@ -76,7 +77,7 @@ class Person:
     @contextmanager
     def simulate(self, *words: str) -> Iterator[dict[str, Any]]:
         """`lanveto simulate`, from its ready line on; at the end it must have no violation to tell."""
-        process = self.start("simulate", *words)
+        process = replace(self, env=blocking.unwatched(self.env)).start("simulate", *words)
         assert process.stdout is not None
         try:
             line = process.stdout.readline()
@@ -105,26 +106,29 @@ def place() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _home(place: Path) -> dict[str, str]:
-    """An environment in which nothing of the user's own is read or written."""
+@pytest.fixture
+def home(place: Path) -> Iterator[dict[str, str]]:
+    """An environment in which nothing of the user's own is read or written, and no command may hold up its loop."""
     names = ("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
-    return os.environ | dict.fromkeys(names, str(place))
+    yield blocking.watched(place / "watched", os.environ | dict.fromkeys(names, str(place)))
+    _, calls = blocking.told(place / "watched")
+    assert not calls, "\n".join(calls)
 
 
 @pytest.fixture
-def me(place: Path) -> Person:
+def me(home: dict[str, str]) -> Person:
     """Who runs the tests."""
-    return Person(env=_home(place))
+    return Person(env=home)
 
 
 @pytest.fixture
-def somebody(place: Path) -> Person:
+def somebody(home: dict[str, str]) -> Person:
     """An ordinary user: nobody where the tests run as root, else who runs them."""
-    env = _home(place)
+    env = home
     if os.geteuid() != 0:
         return Person(env=env)
     packages = next(path for path in sys.path if path.endswith("site-packages"))
-    env |= {"PYTHONPATH": os.pathsep.join([str(ROOT), packages])}
+    env = env | {"PYTHONPATH": os.pathsep.join([env["PYTHONPATH"], packages])}
     prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all", "--"]
     for python in (sys.executable, "/usr/bin/python3"):
         # Twice, for the first one still has root's capabilities when it looks for the interpreter.
@@ -174,7 +178,7 @@ class Comparison:
             if recording.id in places:
                 mute = recording.behaviour is not None or unheard(recording)
                 as_placed.append(
-                    replace(recording, ip=places[recording.id][0], mac=places[recording.id][1],
+                    msgspec.structs.replace(recording, ip=places[recording.id][0], mac=places[recording.id][1],
                             observations=() if mute else recording.observations)
                 )  # fmt: skip
         for device in assess.assess(as_placed, self.rules, profiles=(PROFILE,), as_of=DAY):
