@@ -26,6 +26,7 @@ MAY_BLOCK = {
     "scanner/engine/checkpoint.py": ("begin", "go_on", "end", "_lines", "_records", "_busy", "_prune"),  # the same
     "scanner/net/netlink.py": ("dump", "write_neighbours", "delete_neighbours"),  # the kernel answers at once
     "scanner/net/neighbour_table.py": ("overflows", "recover", "undo", "_save", "_here", "_started"),  # the same; journal
+    "asyncio/unix_events.py": ("_start",),  # a process begins: what it takes, asyncio decides
     "scanner/net/ledger.py": ("flush", "close"),  # 32 kB at a time: what was sent must be on the disk
 }
 """What may block inside the event loop, each with the reason."""
@@ -37,6 +38,7 @@ _MORE = (
     *(f"socket.{name}" for name in _RESOLVERS), "builtins.open", "io.open", "os.open", "os.fsync", "os.fdatasync",
     "os.chmod", "os.waitpid", "os.system", "subprocess.Popen.wait", "subprocess.Popen.communicate", "fcntl.lockf",
     "shutil.copy", "shutil.copytree", "shutil.rmtree", "mmap.mmap.flush",
+    "ssl.create_default_context", "ssl.SSLContext.load_verify_locations", "ssl.SSLContext.load_cert_chain",
 )  # fmt: skip
 """What the library leaves out, and what waits in C, where none of its functions is called."""
 

@@ -82,7 +82,7 @@ class _Session:
         self._sink = sink
 
     async def __aenter__(self) -> Self:
-        if shutil.which(self._sink.words[0]) is None:
+        if await asyncio.to_thread(shutil.which, self._sink.words[0]) is None:
             raise Unavailable("there is no such program, or it may not be run")
         return self
 

@@ -207,7 +207,12 @@ async def _publish(report: Report, sink: Mqtt) -> int:
         return len(drafts) + len(gone) + 1
 
 
-def _tls(target: Broker) -> ssl.SSLContext:
+def _ready(target: Broker) -> ssl.SSLContext | None:
+    """Everything that has to be read from disk: the library, and how TLS is spoken, where it is."""
+    import aiomqtt  # noqa: F401
+
+    if not target.tls:
+        return None
     try:
         context = ssl.create_default_context(cafile=str(target.ca) if target.ca else None)
         if target.certificate and target.key:
@@ -313,9 +318,10 @@ class _Session:
         self._online = False
 
     async def __aenter__(self) -> Self:
+        context = await asyncio.to_thread(_ready, self._sink.broker)
         import aiomqtt
 
-        client = _pipelined(self._sink)
+        client = _pipelined(self._sink, context)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await client.__aenter__()
@@ -479,7 +485,7 @@ class _Heard(logging.Handler):
         self.last = record.getMessage()
 
 
-def _pipelined(sink: Mqtt) -> Any:
+def _pipelined(sink: Mqtt, context: ssl.SSLContext | None) -> Any:
     """Aiomqtt's client, which in addition hands messages over without waiting and tells what the broker answered.
 
     aiomqtt 2 drops the reason a broker gives with its acknowledgement: a refused topic would look delivered.
@@ -570,7 +576,7 @@ def _pipelined(sink: Mqtt) -> Any:
         password=target.password,
         identifier=sink.settings.client_id,
         protocol=aiomqtt.ProtocolVersion.V5 if sink.five else aiomqtt.ProtocolVersion.V311,
-        tls_context=_tls(target) if target.tls else None,
+        tls_context=context,
         will=aiomqtt.Will(f"{target.prefix}/status", documents.json(lost), qos=QOS, retain=True),
         max_inflight_messages=200,
         timeout=CONNECT_SECONDS,

@@ -196,7 +196,7 @@ class _Session:
 
     async def __aenter__(self) -> Self:
         sink = self._sink
-        context = sink.context()
+        context = await asyncio.to_thread(sink.context)
         try:
             async with asyncio.timeout(SECONDS):
                 if sink.way == "udp":

@@ -208,7 +208,7 @@ class _Session:
 
     async def _ask(self, draft: Draft) -> tuple[int, str]:
         fresh = self._connection is None
-        connection = self._connection or self._sink.connection()
+        connection = await asyncio.to_thread(self._sink.connection) if self._connection is None else self._connection
         self._connection = connection
         try:
             async with asyncio.timeout(self._sink.timeout + (self._sink.timeout if fresh else 0)):

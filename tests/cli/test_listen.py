@@ -15,6 +15,7 @@ import pytest
 
 from scanner.cli.main import run
 from scanner.store import open_store, reading
+from tests import blocking
 from tests.imports.frames import CAMERA, arp, datagram
 
 SADP = b'<?xml version="1.0"?><ProbeMatch><DeviceDescription>DS-2CD2042WD-I</DeviceDescription><MAC>c4-2f-90-a7-b5-d1</MAC></ProbeMatch>'
@@ -46,7 +47,7 @@ while True:
 def _start(*words: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "scanner.cli.main", "listen", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=os.environ | {"XDG_STATE_HOME": str(folder)},
+        env=blocking.watched(folder / "watched", os.environ | {"XDG_STATE_HOME": str(folder)}),
     )  # fmt: skip
 
 
@@ -69,6 +70,9 @@ def test_devices_are_heard_and_not_one_frame_is_sent(segment: Callable[..., Any]
     sent = sniffer.stdout.read().decode().split()
     assert sent == []
     assert err == ""
+    commands, calls = blocking.told(tmp_path / "watched")
+    assert len(commands) == 1
+    assert not calls, "\n".join(calls)
     # It is in the history, and nobody counts as missing because he did not speak.
     with open_store(tmp_path / "h.sqlite", create=False) as store:
         (entry,) = reading.entries(store)

@@ -17,6 +17,7 @@ import pytest
 
 from scanner.cli import main
 from scanner.store import open_store, reading
+from tests import blocking
 from tests.managers import listening
 
 SCAN = ("127.66.8.1", "--ports", "80", "--no-raw", "--no-multicast", "--timeout", "0.2")
@@ -28,6 +29,7 @@ class Watch:
     def __init__(self, folder: Path, *words: str, enter: Sequence[str] = (), **more: str) -> None:
         self.folder = folder
         env = os.environ | {"XDG_STATE_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder)} | more
+        env = blocking.watched(folder / "watched", env)
         self.log = folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -64,6 +66,10 @@ def started(tmp_path: Path) -> Iterator[list[Watch]]:
     for watch in found:
         watch.process.kill()
         watch.process.wait()
+    for watch in found:
+        commands, calls = blocking.told(watch.folder / "watched")
+        assert [words for words in commands if "watch" in words]
+        assert not calls, "\n".join(calls)
 
 
 def test_it_scans_on_its_schedule_and_keeps_the_history(tmp_path: Path, started: list[Watch]) -> None:

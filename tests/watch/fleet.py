@@ -152,7 +152,7 @@ def setup(store: Store, port: int | None, steps: int) -> Setup:
 async def _opened(where: str) -> Store:
     while True:
         with contextlib.suppress(StoreProblem):  # a server may not be there yet
-            return open_store(where)
+            return await asyncio.to_thread(open_store, where)
         await asyncio.sleep(0.05)
 
 
@@ -161,7 +161,7 @@ async def main(where: str, port: int, steps: int) -> None:
     from scanner.store import outbox
 
     with await _opened(where) as store:
-        service = Service(store, setup(store, port, steps), Log(sys.stderr, "json"))
+        service = Service(store, await asyncio.to_thread(setup, store, port, steps), Log(sys.stderr, "json"))
         task = asyncio.create_task(service.run())
 
         def busy() -> bool:

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from scanner.model import Action
 from scanner.store import Store, open_store, outbox, reading, schema
 from scanner.store.changes import Facts
+from tests import blocking
 from tests.brokers import Broker
 from tests.databases import Server
 from tests.watch import fleet
@@ -157,6 +158,7 @@ def test_store_topics_and_truth_agree_after_hundreds_of_cycles(
     assert not asyncio.run(_counted(port))
 
     command = history.inside(sys.executable, "-m", "tests.watch.fleet", history.where, str(port), str(steps))
+    watched = blocking.watched(tmp_path / "watched")
     kills = done = 0
     troubles = ('"condition":"store","state":"broken"', '"condition":"mqtt","state":"broken"')
 
@@ -169,7 +171,7 @@ def test_store_topics_and_truth_agree_after_hundreds_of_cycles(
         while not had():
             done += 1
             assert done < 10 * rounds, f"{kills} kills"
-            process = subprocess.Popen(command, cwd=root, stderr=log)
+            process = subprocess.Popen(command, cwd=root, env=watched, stderr=log)
             life = chance.uniform(0.6, 1.4) * (1 + done / rounds / 2)  # longer, should the machine be slow
             killer = threading.Timer(life, process.kill)  # also in the middle of a trouble
             killer.start()
@@ -182,9 +184,12 @@ def test_store_topics_and_truth_agree_after_hundreds_of_cycles(
                 killer.cancel()
                 process.kill()
                 process.wait()
-        subprocess.run(command, cwd=root, stderr=log, timeout=90, check=True)
+        subprocess.run(command, cwd=root, env=watched, stderr=log, timeout=90, check=True)
         topics = asyncio.run(_retained(port))
         counted = asyncio.run(_counted(port))
+    commands, calls = blocking.told(tmp_path / "watched")
+    assert len(commands) > kills
+    assert not calls, "\n".join(calls)
     truth = fleet.truth(steps)
     with open_store(history.readable()) as store:
         assert fleet.completed(store) == steps
