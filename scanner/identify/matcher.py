@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from scanner.identify.declared import CHANNELS, declared
 from scanner.identify.prefilter import Needs, Prefilter, needs
 from scanner.knowledge.companies import OuiMeans
 from scanner.knowledge.fingerprints import FILLED, Fingerprint, Hit
@@ -160,6 +161,8 @@ class Matching:
         self._macs: list[Reading] = []
         self._owners: set[str | None] = set()
         self._registered: list[Match] = []
+        self._fields: dict[str, list[Reading]] = {}
+        self._declared: list[Match] = []
         self._made: dict[str, tuple[Hit, Match | None]] = {}
 
     def matches(self, readings: Sequence[Reading]) -> list[Match]:
@@ -178,7 +181,14 @@ class Matching:
                 known = (hit, _match(fingerprint, hit, self._owners, self._knowledge))
             made[fingerprint.id] = known
         self._made = made
-        return [*(match for _, match in made.values() if match is not None), *self._registered]
+        told = [match for _, match in made.values() if match is not None]
+        fields = {channel: index[channel] for channel in index.keys() & CHANNELS}
+        if fields != self._fields:
+            self._fields = fields
+            self._declared = list(declared(fields, self._knowledge))
+        recognised = {(match.manufacturer, match.family) for match in told}
+        told += [match for match in self._declared if (match.manufacturer, match.family) not in recognised]
+        return [*told, *self._registered]
 
 
 def relays(readings: Sequence[Reading], knowledge: Knowledge) -> bool:

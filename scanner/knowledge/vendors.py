@@ -65,6 +65,8 @@ class VendorGraph:
         self._orgs: dict[str, Entity] = {}
         self._names: dict[str, Entity] = {}
         self._loose: dict[str, Entity | None] = {}
+        self._pens: dict[int, Entity] = {}
+        self._borrowed: set[int] = set()
         self._edges: dict[str, list[_Edge]] = {}
         self._traces: dict[tuple[str, str, datetime.date], tuple[Step, ...] | None] = {}
         for group in self.groups.values():
@@ -83,6 +85,13 @@ class VendorGraph:
             other = self._orgs.setdefault(name_key(org), entity)
             if other is not entity:
                 raise RulesProblem(f"{where}, oui_orgs: {org!r} belongs to {other.id} already; keep it in one place")
+        for pen in entity.pens:
+            other = self._pens.setdefault(pen.number, entity)
+            if other is not entity:
+                raise RulesProblem(f"{where}, pens: {pen.number} belongs to {other.id} already; keep it in one place")
+            if pen.squatters:
+                self._borrowed.add(pen.number)
+        self._borrowed.update(pen.number for pen in entity.borrowed_pens)
         for name in (entity.id, entity.label, *entity.names, *entity.aliases):
             other = self._names.setdefault(name_key(name), entity)
             if other is not entity:
@@ -144,6 +153,10 @@ class VendorGraph:
         """The company behind a registrant of the IEEE registry and what a prefix of it means, or None."""
         entity = self._orgs.get(name_key(organisation))
         return (entity, entity.oui_means) if entity is not None else None
+
+    def by_pen(self, number: int) -> Entity | None:
+        """The company to which an enterprise number is registered; None where others are known to answer with it."""
+        return None if number in self._borrowed else self._pens.get(number)
 
     def names(self) -> tuple[str, ...]:
         """Every id, label, name and alias, for suggestions."""

@@ -1,0 +1,116 @@
+"""What a device declares about its maker in fields that exist to say so, read against who is who (`rules/vendors/`).
+
+Two kinds of such fields need no fingerprint for each maker: the enterprise number that an SNMP agent answers with, and
+the manufacturer that a description names. Fingerprints know more (labels, squatters, models) and come first: of a maker
+that one of them has recognised in the same family, nothing is added here.
+
+* A number counts where it is registered to one company and nobody else is known to answer with it. It is as telling as
+  a prefix of that company: `strong` where its prefixes sit in its own whole devices and it sells nobody else's,
+  else `shared`.
+* A name is compared whole (`scanner/knowledge/names.py`). It is `strong` where the company builds hardware of its own
+  only, and where nobody else writes it. Who is known to sell hardware of others is a label here, a hint to look closer;
+  the makers of parts and of general computers are `shared`, because those speak in other people's devices.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from scanner.channels import family
+from scanner.knowledge.companies import Business, Entity, OuiMeans
+from scanner.model import Grade, Match, Reading
+
+if TYPE_CHECKING:
+    from scanner.knowledge import Knowledge
+
+_NUMBERS = {
+    "snmp.sysobjectid": re.compile(r"^(?:\.?(?:1|iso)\.3\.6\.1\.4\.1|\S{0,40}enterprises)\.(\d{1,10})(?:\.|$)"),
+    "snmp.enterprise": re.compile(r"^(\d{1,10})$"),
+}
+"""Where an enterprise number stands: sysObjectID (RFC 3418) and the engine id of SNMPv3 (RFC 3411)."""
+_NAMES = {
+    "upnp.manufacturer": re.compile(r"^(.{1,200})$"),
+    "onvif.device_information": re.compile(r"(?im)^manufacturer=(.{1,200})$"),
+    "onvif.scopes": re.compile(r"(?i)\bonvif://www\.onvif\.org/(?:manufacturer|name)/([^\s/]{1,200})"),
+    "sip.gb28181.manufacturer": re.compile(r"^(.{1,200})$"),
+    "lldp.med.manufacturer": re.compile(r"^(.{1,200})$"),
+    "mdns.txt": re.compile(r"(?i)^manufacturer=(.{1,200})$"),
+    "tls.subject": re.compile(r"(?i)(?:^|[,/]) {0,4}o ?= ?\"?(.{1,200}?)\"?(?= {0,4}[,/] {0,4}[a-z]{1,20} ?=|$)"),
+}
+"""Where a manufacturer's name stands: UPnP Device Architecture 2.3, ONVIF GetDeviceInformation and scopes, GB/T 28181
+DeviceInfo, ANSI/TIA-1057 inventory, and the organisation of a certificate (X.520)."""
+_CLAIMS = frozenset({"onvif.device_information", "onvif.scopes", "tls.subject"})
+"""Names that are never more than `shared`: cameras copy a well-known maker's in ONVIF, to be taken in by recorders that
+ask for it, and on a network of that very organisation a certificate may be one of its own servers'."""
+_MODELS = {
+    "onvif.device_information": re.compile(r"(?im)^model=(.{1,80})$"),
+    "upnp.modelname": re.compile(r"^(.{1,80})$"),
+    "lldp.med.model": re.compile(r"^(.{1,80})$"),
+}
+CHANNELS = frozenset({*_NUMBERS, *_NAMES, *_MODELS})
+"""On what is said here the answer of `declared` depends, and on nothing else."""
+
+
+def declared(index: Mapping[str, Sequence[Reading]], knowledge: Knowledge) -> Iterator[Match]:
+    """What the readings (by channel) declare: of each company and channel one match."""
+    for channel, pattern in _NUMBERS.items():
+        for number, readings in _said(index.get(channel, ()), pattern):
+            entity = knowledge.vendors.by_pen(int(number))
+            if entity is not None and knowledge.vendors.group_of(entity.id).head.kind is Business.HARDWARE:
+                own = knowledge.group_id(entity.id) not in knowledge.suppliers
+                strong = own and entity.oui_means is OuiMeans.WHOLE_DEVICE
+                yield _match(f"snmp-number-{number}", channel, readings, entity, knowledge, strong=strong)
+    for channel, pattern in _NAMES.items():
+        for name, readings in _said(index.get(channel, ()), pattern):
+            yield from _named(channel, name, readings, index, knowledge)
+
+
+def _said(readings: Sequence[Reading], pattern: re.Pattern[str]) -> Iterator[tuple[str, tuple[Reading, ...]]]:
+    """What a pattern finds, each text once, with who said it first."""
+    seen: set[str] = set()
+    for reading in readings:
+        found = pattern.search(reading.value[:4096])
+        if found is not None and found[1] not in seen:
+            seen.add(found[1])
+            yield found[1], (reading,)
+
+
+def _named(
+    channel: str, text: str, readings: tuple[Reading, ...], index: Mapping[str, Sequence[Reading]], knowledge: Knowledge
+) -> Iterator[Match]:
+    name = " ".join((unquote(text) if channel == "onvif.scopes" else text).split())
+    entity, label = knowledge.vendors.resolve(name), knowledge.brands.resolve(name)
+    if label is not None and label.software:
+        return
+    maker = knowledge.group_id(entity.id) if entity is not None else None
+    sells = {maker, *(() if label is None else (label.id, knowledge.group_id(label.owner or label.id)))}
+    if not sells.isdisjoint(knowledge.suppliers):
+        if label is not None:
+            yield Match(
+                fingerprint=f"names-itself-{label.id}", grade=Grade.HINT, family=family(channel), readings=readings,
+                brand=label.id,
+            )  # fmt: skip
+        return
+    if entity is None or entity.kind is not Business.HARDWARE:
+        return
+    strong = entity.oui_means in {OuiMeans.WHOLE_DEVICE, OuiMeans.NONE} and channel not in _CLAIMS
+    model = next((found for part in _MODELS if family(part) == family(channel)
+                  for found, _ in _said(index.get(part, ()), _MODELS[part])), None)  # fmt: skip
+    yield _match(
+        f"names-itself-{entity.id}", channel, readings, entity, knowledge, strong=strong,
+        brand=label.id if label is not None else None, model=model,
+    )  # fmt: skip
+
+
+def _match(
+    fingerprint: str, channel: str, readings: tuple[Reading, ...], entity: Entity, knowledge: Knowledge, *,
+    strong: bool, brand: str | None = None, model: str | None = None,
+) -> Match:  # fmt: skip
+    return Match(
+        fingerprint=fingerprint, grade=Grade.STRONG if strong else Grade.SHARED, family=family(channel),
+        readings=readings, manufacturer=knowledge.group_id(entity.id), shared_with=() if strong else ("unknown",),
+        brand=brand, model=model,
+    )  # fmt: skip
