@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 
 from scanner.errors import UsageProblem
@@ -59,6 +59,7 @@ class TargetSet:
     """Lower-case hexadecimal digits: devices with these are not spoken to once their MAC is known."""
     excluded_spans: tuple[Span, ...] = ()
     excluded_v6: frozenset[str] = frozenset()
+    excluded_nets6: tuple[IPv6Network, ...] = ()
 
     @property
     def count(self) -> int:
@@ -86,8 +87,24 @@ class TargetSet:
         if address is None:
             return False
         if ":" in address:
-            return str(IPv6Address(address.partition("%")[0])) in self.excluded_v6
+            return covers(self.excluded_v6, self.excluded_nets6, address)
         return bool(self.excluded_spans) and _inside(self.excluded_spans, _number(address))
+
+
+def covers(named: Collection[str], networks: Collection[IPv6Network], address: str) -> bool:
+    """Whether an address of IPv6 is one of those named, or in one of the networks.
+
+    A zone (`%eth0`) tells addresses apart where both have one.
+    """
+    if not named and not networks:
+        return False
+    plain, _, zone = address.partition("%")
+    plain = str(IPv6Address(plain))
+    if any(IPv6Address(plain) in network for network in networks):
+        return True
+    if plain in named or (zone and f"{plain}%{zone}" in named):
+        return True
+    return not zone and any(other.partition("%")[0] == plain for other in named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +128,7 @@ def parse(words: Sequence[str], networks: Networks, exclude: Sequence[str] = ())
     spans = merge(named.spans)
     holes = merge(out.spans)
     left = subtract(spans, holes)
-    v6 = tuple(address for address in named.v6 if address not in out.v6)
+    v6 = tuple(address for address in named.v6 if not covers(out.v6, out.nets6, address))
     before = sum(len(span) for span in spans) + len(named.v6)
     if before > MAX_ADDRESSES:
         raise UsageProblem(
@@ -120,6 +137,7 @@ def parse(words: Sequence[str], networks: Networks, exclude: Sequence[str] = ())
     found = TargetSet(
         spans=left, v6=v6, words=tuple(words), singles=frozenset(named.singles), exclude_words=tuple(exclude),
         mac_prefixes=tuple(out.macs), excluded_spans=holes, excluded_v6=frozenset(out.v6),
+        excluded_nets6=tuple(out.nets6),
     )  # fmt: skip
     if not found.count:
         raise UsageProblem("nothing is left to scan: every target is excluded" if before else "no target was named")
@@ -157,19 +175,23 @@ def propose(physical: Networks) -> Proposal:
     return Proposal(tuple(words), total, tuple(notes))
 
 
-def guard(targets: TargetSet, *, allow_public: bool, on_link: Iterable[IPv4Network] = ()) -> None:
+def guard(
+    targets: TargetSet, *, allow_public: bool, on_link: Iterable[IPv4Network | IPv6Network] = ()
+) -> None:
     """Raises `UsageProblem` where public addresses are named without leave.
 
     `on_link` are the networks of the interfaces the user named: what is on one's own wire may be asked.
     """
     if allow_public:
         return
-    own = [Span(int(n.network_address), int(n.broadcast_address)) for n in on_link]
+    near = tuple(on_link)
+    own = [Span(int(n.network_address), int(n.broadcast_address)) for n in near if isinstance(n, IPv4Network)]
     public = subtract(targets.spans, merge([*_NOT_PUBLIC, *own]))
     strange = [str(IPv4Address(span.first)) for span in public]
-    strange += [address for address in targets.v6 if IPv6Address(address).is_global]
+    wide = [a for a in targets.v6 if IPv6Address(a).is_global and not any(IPv6Address(a) in n for n in near)]
+    strange += wide
     if strange:
-        count = sum(len(span) for span in public) + sum(IPv6Address(a).is_global for a in targets.v6)
+        count = sum(len(span) for span in public) + len(wide)
         raise UsageProblem(
             f"{count} of the addresses are public (the first is {strange[0]}): scan only what is yours; "
             "--allow-public if you may, or --interface IF where they are on that link"
@@ -294,6 +316,7 @@ class _Reader:
         self.spans: list[Span] = []
         self.singles: list[str] = []
         self.v6: dict[str, None] = {}
+        self.nets6: list[IPv6Network] = []
         self.macs: dict[str, None] = {}
 
     def take(self, word: str, where: str = "") -> None:
@@ -328,9 +351,10 @@ class _Reader:
             address = ip_address(word)
         except ValueError:
             return False
-        if isinstance(address, IPv6Address):
-            self.v6[str(address)] = None
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+            self._add_wide(address, word + where)
             return True
+        address = address if isinstance(address, IPv4Address) else address.ipv4_mapped or IPv4Address(0)
         self._add(Span(int(address), int(address)), word + where)
         self.singles.append(str(address))
         return True
@@ -338,11 +362,14 @@ class _Reader:
     def _cidr(self, word: str, where: str) -> bool:
         host, _, length = word.partition("/")
         if isinstance(ip_address(host), IPv6Address):
+            if self.with_macs:
+                self.nets6.append(IPv6Network(word, strict=False))
+                return True
             if length != "128":
                 raise UsageProblem(
                     f"{self.option} {word}{where}: an IPv6 network cannot be swept; name single addresses"
                 )
-            self.v6[str(IPv6Address(host))] = None
+            self._add_wide(IPv6Address(host), word + where)
             return True
         network = IPv4Network(word, strict=False)
         if network.num_addresses > MAX_ADDRESSES:
@@ -379,6 +406,12 @@ class _Reader:
                 if span.first <= hole.last and span.last >= hole.first:
                     raise UsageProblem(f"{self.option} {word}: {why}")
         self.spans.append(span)
+
+    def _add_wide(self, address: IPv6Address, word: str) -> None:
+        if not self.with_macs and (address.is_multicast or address.is_unspecified):
+            what = "is a multicast group, not a host" if address.is_multicast else "is no host's address"
+            raise UsageProblem(f"{self.option} {word}: {what}")
+        self.v6[str(address)] = None
 
     def _take_file(self, path: Path) -> None:
         try:

@@ -107,6 +107,23 @@ def eui64_mac(address: str) -> str | None:
     return bytes([half[0] ^ 2, half[1], half[2], *half[5:]]).hex(":")
 
 
+def eui64_address(mac: str) -> str:
+    """The link-local IPv6 address that is made of a MAC (RFC 4291, appendix A; RFC 4862, 5.3)."""
+    digits = bytes.fromhex(mac.replace(":", ""))
+    return str(IPv6Address(b"\xfe\x80" + bytes(6) + bytes((digits[0] ^ 2,)) + digits[1:3] + b"\xff\xfe" + digits[3:]))
+
+
+def icmpv6_packet(own: IPv6Address, to: IPv6Address, message: bytes, *, hops: int = 255, before: bytes = b"") -> bytes:
+    """An IPv6 packet around an ICMPv6 message whose checksum is still zero (RFC 8200, 8.1; RFC 4443, 2.3).
+
+    `before`: a hop-by-hop header that goes before it.
+    """
+    pseudo = own.packed + to.packed + struct.pack("!II", len(message), 58)
+    message = message[:2] + internet_checksum(pseudo + message).to_bytes(2, "big") + message[4:]
+    head = struct.pack("!IHBB", 0x60000000, len(before) + len(message), 0 if before else 58, hops)
+    return head + own.packed + to.packed + before + message
+
+
 def internet_checksum(data: bytes) -> int:
     """The checksum of IP, ICMP and TCP (RFC 1071), over `data` with its own field zero."""
     if len(data) % 2:

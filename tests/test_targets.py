@@ -84,12 +84,34 @@ def test_unreadable_files_get_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "word",
     ["", "camera", "10.0.0.0/33", "10.0.0.300", "10.0.0.9-3", "10.0.0.1-2-3", "10.0.0.1-999", "1.2.3", "10.0.0.0/x",
-     "0.0.0.0/0", "224.0.0.1", "255.255.255.255", "10.0.0.0-12.0.0.0", "2001:db8::/64", "eth9", "\x1b[31m", "a" * 9999,
+     "0.0.0.0/0", "224.0.0.1", "255.255.255.255", "ff02::1", "::", "10.0.0.0-12.0.0.0", "2001:db8::/64", "eth9", "\x1b[31m", "a" * 9999,
      "10.0.0.1\x00"],
 )  # fmt: skip
 def test_what_is_no_target_is_a_usage_problem(word: str) -> None:
     with pytest.raises(UsageProblem):
         named(word)
+
+
+def test_an_address_of_ipv4_written_as_one_of_ipv6_is_one_of_ipv4() -> None:
+    assert list(named("::ffff:10.0.0.1", "10.0.0.1")) == ["10.0.0.1"]
+    with pytest.raises(UsageProblem, match="every target is excluded"):
+        named("::ffff:10.0.0.1", exclude=("10.0.0.1",))
+
+
+@pytest.mark.parametrize(
+    ("excluded", "address", "is_so"),
+    [
+        ("fe80::7", "fe80::7%eth0", True), ("fe80::7%eth0", "fe80::7", True), ("fe80::7%eth0", "fe80::7%eth0", True),
+        ("fe80::7%eth0", "fe80::7%eth1", False), ("fe80::7", "fe80::8", False), ("2001:DB8::7", "2001:db8::7", True),
+        ("2001:db8::/64", "2001:db8::7", True), ("2001:db8::/64", "2001:db8:0:1::7", False),
+        ("fe80::/10", "fe80::7%eth0", True),
+    ],
+)  # fmt: skip
+def test_addresses_and_networks_of_ipv6_can_be_excluded(excluded: str, address: str, is_so: bool) -> None:
+    found = named(address, "10.0.0.1", exclude=(excluded,))
+
+    assert found.excludes(address) is is_so
+    assert (address in found) is not is_so
 
 
 def test_everything_excluded_is_said() -> None:
@@ -110,7 +132,7 @@ def test_a_class_a_network_costs_no_memory() -> None:
     assert peak < 1_000_000
 
 
-@pytest.mark.parametrize("word", ["8.8.8.8", "9.255.255.255-10.0.0.3", "2606:4700::1111"])
+@pytest.mark.parametrize("word", ["8.8.8.8", "9.255.255.255-10.0.0.3", "2606:4700::1111", "::ffff:8.8.8.8"])
 def test_public_addresses_need_leave(word: str) -> None:
     found = named(word)
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from scanner.discover.base import Way
 from scanner.errors import UsageProblem
 
-_ROOMS = frozenset({"base", "book"})  # files here that are no ways
+_ROOMS = frozenset({"base", "book", "kin"})  # files here that are no ways
 
 
 @cache

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from scanner.config import Plan
     from scanner.discover.book import Book, Entry
+    from scanner.discover.kin import Kin
     from scanner.errors import Code
     from scanner.net.datagrams import Heard
     from scanner.net.interfaces import Link, Reach, Topology
@@ -127,6 +128,8 @@ class Scene:
     protocols: tuple[Protocol, ...]
     book: Book
     """Where whoever is found is entered (`book.sighted`)."""
+    kin: Kin
+    """Where whoever is seen, or heard, at an address of IPv6 on a link is entered."""
     links: tuple[Link, ...]
     """The links on which there are targets."""
     heard: Callable[[Heard], None]

@@ -212,12 +212,20 @@ class Book:
         self._entries.pop((entry.mac, entry.address), None)
         self._by_address.pop(entry.address, None)
 
+    def excludes(self, address: str | None, mac: str | None) -> bool:
+        """Whether the user excluded a device, by its address or by its MAC."""
+        return self._excludes(address, mac)
+
+    def bar(self, address: str) -> None:
+        """An address turned out to be an excluded device's: it leaves the book, and is counted."""
+        self._drop(address)
+        self.excluded.add(address)
+
     def sighted(self, sighting: Sighting) -> Entry | None:
         """Enter a sighting; None where the device is excluded and stays out of the book, or is finished."""
         address, mac = sighting.address, sighting.mac
         if self._excludes(address, mac):
-            self._drop(address)
-            self.excluded.add(address)
+            self.bar(address)
             return None
         if address in self._finished:
             first = self._finished[address]

@@ -279,7 +279,7 @@ def _jobs(ground: Ground, plan: Plan) -> Iterator[Job]:
         wanted = plan.ports if local or address in plan.port_map else life
         yield Job(address, pairs(wanted, partial(plan.real_port, address)), local)
     for address in ground.v6:
-        yield Job(address, pairs(life, partial(plan.real_port, address)), local)
+        yield Job(address, pairs(plan.ports if local else life, partial(plan.real_port, address)), local)
 
 
 WAY = Connect

@@ -34,9 +34,11 @@ class Swept:
 
 async def sweep(
     addresses: Callable[[], Iterable[str]], pace: Pace, ledger: Ledger, found: Callable[[Sighting], object], *,
-    tick: Callable[[int], None] = lambda _sent: None, passes: int = PASSES,
+    tick: Callable[[int], None] = lambda _sent: None, passes: int = PASSES, wide: bool = False,
 ) -> Swept:  # fmt: skip
-    """Ping every IPv4 address; `found` is called once for each that answers. `addresses` is called for each pass.
+    """Ping every address, all of IPv4 or, with `wide`, of IPv6; `found` is called once for each that answers.
+
+    `addresses` is called for each pass.
 
     Raises `PermissionError` where this user may not ping.
     """
@@ -44,7 +46,8 @@ async def sweep(
     lost: set[str] = set()
     lull = Lull()
     current = asked = 0
-    with EchoSocket() as sock:
+    kind, size = ("icmp6", PACKET_BYTES + 20) if wide else ("icmp", PACKET_BYTES)
+    with EchoSocket(wide=wide) as sock:
 
         def drain() -> None:
             for address in sock.replies():
@@ -72,7 +75,7 @@ async def sweep(
                     asked += done - len(no_way)
                     for address in waiting[:done]:
                         if address not in lost:
-                            ledger.write("icmp", address, PACKET_BYTES, "echo request")
+                            ledger.write(kind, address, size, "echo request")
                     del waiting[:done]
                     tick(asked)
                     await asyncio.sleep(0 if not waiting else 0.01)
@@ -91,7 +94,7 @@ class Icmp(Way):
 
     def suits(self, ground: Ground, plan: Plan) -> bool:
         """Behind routers and tunnels."""
-        return ground.reach is Reach.ROUTED and ground.whole > 0
+        return ground.reach is Reach.ROUTED
 
     def expect(self, ground: Ground, plan: Plan) -> Expected:
         """Both passes."""
@@ -104,14 +107,18 @@ class Icmp(Way):
 
     async def search(self, ground: Ground, scene: Scene) -> str | None:
         """Both passes."""
+        lost = 0
         try:
-            swept = await sweep(
-                ground.addresses, Pace(scene.plan.probe_rate), scene.ledger, scene.book.sighted,
-                tick=lambda sent: scene.tick(min(sent, ground.count), ground.count),
-            )  # fmt: skip
+            for wide, addresses in ((False, ground.addresses), (True, lambda: iter(ground.v6))):
+                if ground.v6 if wide else ground.whole:
+                    swept = await sweep(
+                        addresses, Pace(scene.plan.probe_rate), scene.ledger, scene.book.sighted,
+                        tick=lambda sent: scene.tick(min(sent, ground.count), ground.count), wide=wide,
+                    )  # fmt: skip
+                    lost += swept.no_way
         except PermissionError as error:
             raise Unable(NOT_PERMITTED) from error
-        return f"{swept.no_way} hosts could not be reached from here (no route)" if swept.no_way else None
+        return f"{lost} hosts could not be reached from here (no route)" if lost else None
 
 
 WAY = Icmp

@@ -159,7 +159,7 @@ class Neighbours(Way):
 
     def suits(self, ground: Ground, plan: Plan) -> bool:
         """On links."""
-        return ground.reach is Reach.LINK
+        return ground.reach is Reach.LINK and ground.whole > 0
 
     def expect(self, ground: Ground, plan: Plan) -> Expected:
         """One datagram each."""

@@ -276,6 +276,8 @@ def unanswered(entry: Entry, alone: Sequence[Question], together: Sequence[Quest
     """One silent observation for every discovery protocol that a device was asked and did not answer."""
     heard = {seen.channel for seen in entry.observations}
     found: dict[tuple[str, int], Observation] = {}
+    if ":" in entry.address:
+        together = [question for question in together if any(":" in group for group in question.groups)]
     for questions, via in ((alone, Via.UNICAST), (() if entry.link is None else together, Via.MULTICAST)):
         for question in questions:
             if question.channel not in heard:

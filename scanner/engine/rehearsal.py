@@ -24,7 +24,7 @@ def dry_run(plan: Plan) -> list[str]:
         lines.append(f"excluded: {wanted.excluded} of them{macs}")
     found = [made() for made in discover.ways()]
     seconds = 0.0
-    for ground in ways.grounds(ways.segments(plan, wanted, here), wanted, here, seed=0):
+    for ground in ways.grounds(ways.segments(plan, wanted, here), ways.sixth(plan, wanted, here), here, seed=0):
         for expected in ways.expected(found, ground, plan):
             lines.append(f"{expected.text}: at most {duration(expected.seconds)}")
             seconds = max(seconds, expected.seconds)

@@ -12,16 +12,17 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from itertools import zip_longest
 from typing import Protocol
 
 import scanner
 from scanner import discover, state
 from scanner.config import Plan
-from scanner.discover import multicast
+from scanner.discover import ipv6, multicast
 from scanner.discover.base import Ground, Scene, Unable, Way
 from scanner.discover.book import SEVERAL, Book, Entry, Sighting
+from scanner.discover.kin import Kin
 from scanner.engine import ways
 from scanner.engine.asking import Asker, Minds
 from scanner.engine.checkpoint import FORMAT, Beginning, Past, Portion, Record, Silent, plan_fields, terrain
@@ -29,7 +30,7 @@ from scanner.engine.harvest import Harvest, Tell
 from scanner.errors import Code, Notice, notice
 from scanner.knowledge import Knowledge
 from scanner.model import Method
-from scanner.net import interfaces
+from scanner.net import interfaces, netlink
 from scanner.net import neighbour_table as table
 from scanner.net.datagrams import Heard
 from scanner.net.interfaces import Reach
@@ -100,9 +101,11 @@ class Stages:
         self.targets = ways.resolve(plan, self.topology)
         self.segments = ways.segments(plan, self.targets, self.topology)
         self.seed = past.first.seed if past is not None else random.getrandbits(48)
-        self.grounds = ways.grounds(self.segments, self.targets, self.topology, self.seed)
+        self.sixes = ways.sixth(plan, self.targets, self.topology)
+        self.grounds = ways.grounds(self.segments, self.sixes, self.topology, self.seed)
         self.ledger = Ledger(plan.audit_log)
         self.book = Book(self.targets.excludes, excluding=bool(self.targets.exclude_words))
+        self.kin = Kin(self.book, self.targets.__contains__, blind=bool(self.targets.excluded_spans))
         self.minds = Minds(knowledge)
         self.methods: dict[str, Method] = {}
         self.failures: list[Notice] = []
@@ -117,8 +120,9 @@ class Stages:
         self._ways: list[Way] = [made() for made in discover.ways()]
         self.scene = Scene(
             plan=plan, topology=self.topology, ledger=self.ledger, protocols=self._protocols, book=self.book,
-            links=ways.links(self.segments), heard=self._heard, tick=self._searching, warn=self.warn, fail=self.fail,
-            halted=self._halted, expect=self._expect, unable=self._unable, hints=self._hints, stack=AsyncExitStack(),
+            kin=self.kin, links=ways.links((*self.segments, *self.sixes.values())), heard=self._heard,
+            tick=self._searching, warn=self.warn, fail=self.fail, halted=self._halted, expect=self._expect,
+            unable=self._unable, hints=self._hints, stack=AsyncExitStack(),
         )  # fmt: skip
         self.harvest = Harvest(
             plan, knowledge, self.book, self.ledger, self.scene.asked, tell=tell, keep=keep, minds=self.minds
@@ -231,7 +235,11 @@ class Stages:
         """Addresses and ranges that could not be asked."""
         lost = [Span(s.first, s.last) for s in self.segments if s.reach is Reach.NOWHERE and s.link is None]
         lost += [Span(number, number) for number in self.scene.unreached]
-        return [_range(span.first, span.last) for span in merge(lost)]
+        return [*(_range(span.first, span.last) for span in merge(lost)), *self._nowhere()]
+
+    def _nowhere(self) -> list[str]:
+        """Targets of IPv6 to which there is no way."""
+        return [address for address, part in self.sixes.items() if part.reach is Reach.NOWHERE]
 
     async def _portions(self, writer: table.Writer) -> None:
         asking: asyncio.Task[None] | None = None
@@ -244,6 +252,7 @@ class Stages:
                 grounds = [ground for ground in row if ground is not None]
                 searched = await self._discover(grounds)
                 self._unmask(grounds)
+                await self._settle()
                 if asking is not None:
                     await asking
                 asking = asyncio.create_task(self._ask(self._waiting(), writer), name="scan-ask")
@@ -251,6 +260,7 @@ class Stages:
                     await asking
                 await self._discover_again(searched)
                 self._unmask(grounds)
+                await self._settle()
                 asking = asyncio.create_task(
                     self._ask_rest(asking, number, self._waiting(), writer), name="scan-ask-rest"
                 )
@@ -265,6 +275,7 @@ class Stages:
 
     async def _begin(self) -> None:
         lost = sum(s.last - s.first + 1 for s in self.segments if s.reach is Reach.NOWHERE and s.link is None)
+        lost += len(self._nowhere())
         if lost:
             self.fail(Code.ROUTE, f"this machine knows no way to {lost} of the addresses (no route)")
         able = []
@@ -336,6 +347,24 @@ class Stages:
         left = self._answers_until - asyncio.get_running_loop().time()
         if left > 0:
             await asyncio.sleep(left)
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Whose addresses of IPv6 those are that were seen or heard by now."""
+        for name, addresses in self.kin.nameless(self._neighbours6).items():
+            link = self.topology.link(name)
+            if link is not None:
+                await self._guarded(ipv6.poke(link, self.scene, addresses[: ipv6.BATCH]))
+        self.kin.settle(self._neighbours6)
+
+    def _neighbours6(self, name: str) -> list[tuple[str, str]]:
+        link = self.topology.link(name)
+        if link is None:
+            return []
+        with contextlib.suppress(OSError):
+            known = netlink.neighbours6(link.index)
+            return [(link.zoned(IPv6Address(one.address)), one.mac) for one in known if one.mac is not None]
+        return []
 
     def _expect(self, seconds: float) -> None:
         self._answers_until = max(self._answers_until, asyncio.get_running_loop().time() + seconds)
@@ -425,11 +454,14 @@ class Stages:
 
     def _heard(self, heard: Heard) -> None:
         address = heard.address
+        if ":" in address and heard.link is not None:
+            self.kin.heard(heard.link, address, heard.observation, multicast.METHOD)
+            return
         if address in self.targets:
             self.book.heard(address, heard.observation, method=multicast.METHOD, link=heard.link, mac=heard.mac)
             return
         link = self.topology.link(heard.link) if heard.link else None
-        if link is None or address in self.topology.own:
+        if link is None or address in self.topology.own or ":" in address:
             return
         if any(IPv4Address(address) in own.network for own in link.addresses):
             return  # a neighbour nobody asked about
@@ -447,7 +479,10 @@ class Stages:
             self.warn(Code.NEIGHBOURS, f"{undone} neighbour entries that an earlier scan had left behind were removed")
 
     def _load_neighbours(self, writer: table.Writer) -> None:
-        hosts = [e for e in self.book.entries() if e.link is not None and (e.mac or e.through) and not e.foreign]
+        hosts = [
+            e for e in self.book.entries()
+            if e.link is not None and (e.mac or e.through) and not e.foreign and ":" not in e.address
+        ]  # fmt: skip
         self._crowded = len(hosts) > table.CROWD and not self._tight
         if not self._crowded or not self.plan.neighbour_writes:
             return
@@ -468,7 +503,8 @@ class Stages:
     # -- keeping watch ---------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        names = {s.link.name for s in self.segments if s.link is not None and s.reach in {Reach.LINK, Reach.ROUTED}}
+        used = (*self.segments, *self.sixes.values())
+        names = {s.link.name for s in used if s.link is not None and s.reach in {Reach.LINK, Reach.ROUTED}}
         while names - self._gone:
             await asyncio.sleep(WATCH)
             for name in sorted(names - self._gone):
@@ -492,7 +528,8 @@ class Stages:
     def _halted(self, entry: Entry) -> str | None:
         if entry.link is not None and entry.link in self._gone:
             return "its interface went away"
-        return "excluded" if self.targets.excludes(entry.address, entry.mac) else None
+        excluded = any(self.targets.excludes(address, entry.mac) for address in (entry.address, *entry.also))
+        return "excluded" if excluded else None
 
     # -- how it went -----------------------------------------------------------------------------------------
 

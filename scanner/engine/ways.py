@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from scanner import targets
 from scanner.config import Plan
@@ -47,9 +48,37 @@ def resolve(plan: Plan, here: Topology) -> TargetSet:
         raise UsageProblem(
             f"--assume-up: asks each of the {wanted.count} addresses on every port; at most {ASSUMED_MOST}: name fewer"
         )
-    own = [a.network for name in plan.interfaces if (link := here.link(name)) for a in link.addresses]
+    wanted = replace(wanted, v6=tuple(dict.fromkeys(_zoned(address, plan, here) for address in wanted.v6)))
+    named = [link for name in plan.interfaces if (link := here.link(name))]
+    own: list[IPv4Network | IPv6Network] = []
+    for link in named:
+        own += [a.network for a in link.addresses]
+        own += [a.network for a in link.v6]
     targets.guard(wanted, allow_public=plan.allow_public, on_link=own)
     return wanted
+
+
+def _zoned(address: str, plan: Plan, here: Topology) -> str:
+    """An address of IPv6 as this machine names it. Raises `UsageProblem` where its link is not known."""
+    plain, _, zone = address.partition("%")
+    if not IPv6Address(plain).is_link_local:
+        return plain
+    able = [link.name for link in here.links if link.up and link.local is not None and link.ethernet]
+    if zone:
+        if here.link(zone) is None:
+            raise UsageProblem(f"target {address}: there is no such interface; with IPv6 there are {_names(able)}")
+        return address
+    likely = [name for name in able if not plan.interfaces or name in plan.interfaces]
+    if len(likely) != 1:
+        raise UsageProblem(
+            f"target {address}: is a link-local address; name its interface: {plain}%IF, where IF is one of "
+            f"{_names(able)}"
+        )
+    return f"{plain}%{likely[0]}"
+
+
+def _names(links: Sequence[str]) -> str:
+    return ", ".join(links) or "none"
 
 
 def segments(plan: Plan, wanted: TargetSet, here: Topology) -> tuple[Segment, ...]:
@@ -71,24 +100,46 @@ def segments(plan: Plan, wanted: TargetSet, here: Topology) -> tuple[Segment, ..
     return tuple(found)
 
 
-def grounds(parts: tuple[Segment, ...], wanted: TargetSet, here: Topology, seed: int) -> tuple[Ground, ...]:
+def sixth(plan: Plan, wanted: TargetSet, here: Topology) -> dict[str, Segment]:
+    """The targets of IPv6, each with the way to it."""
+    found = {}
+    for address in wanted.v6:
+        part = here.reach(address)
+        if part.reach is Reach.LINK and plan.interfaces and part.link and part.link.name not in plan.interfaces:
+            part = part._replace(reach=Reach.ROUTED)
+        found[address] = part
+    return found
+
+
+def grounds(
+    parts: tuple[Segment, ...], sixes: Mapping[str, Segment], here: Topology, seed: int
+) -> tuple[Ground, ...]:
     """The ground of every link, of what lies behind routers, and of this machine; only those with addresses."""
     own = frozenset(int(IPv4Address(address)) for address in here.own)
     found = [
         Ground(
             Reach.LINK, link, _spans(p for p in parts if p.reach is Reach.LINK and p.link and p.link.name == link.name),
-            skip=own, seed=seed,
-        ) for link in links(parts)
+            _reached(sixes, Reach.LINK, link), skip=own, seed=seed,
+        ) for link in links((*parts, *sixes.values()))
     ]  # fmt: skip
     routed = _spans(part for part in parts if part.reach is Reach.ROUTED)
     if routed:
         found.append(Ground(Reach.ROUTED, None, routed, seed=seed))
-    if wanted.v6:
-        found.append(Ground(Reach.ROUTED, None, (), wanted.v6, seed=seed))
+    found += [
+        Ground(reach, None, (), v6, seed=seed)
+        for reach in (Reach.ROUTED, Reach.LOCAL) if (v6 := _reached(sixes, reach))
+    ]  # fmt: skip
     local = _spans(part for part in parts if part.reach is Reach.LOCAL)
     if local:
         found.append(Ground(Reach.LOCAL, None, local, seed=seed))
     return tuple(found)
+
+
+def _reached(sixes: Mapping[str, Segment], reach: Reach, link: Link | None = None) -> tuple[str, ...]:
+    return tuple(
+        address for address, part in sixes.items()
+        if part.reach is reach and (link is None or (part.link is not None and part.link.name == link.name))
+    )  # fmt: skip
 
 
 def _spans(parts: Iterator[Segment]) -> tuple[Span, ...]:
@@ -141,7 +192,7 @@ def count(parts: tuple[Segment, ...], reach: Reach, link: Link | None = None) ->
     )  # fmt: skip
 
 
-def links(parts: tuple[Segment, ...]) -> tuple[Link, ...]:
+def links(parts: Iterable[Segment]) -> tuple[Link, ...]:
     """The links on which there are targets, each once."""
     found = {part.link.name: part.link for part in parts if part.reach is Reach.LINK and part.link is not None}
     return tuple(found.values())

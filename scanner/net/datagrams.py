@@ -1,6 +1,8 @@
 """Discovery datagrams: questions to groups, to everybody on a link and to single hosts; ears on the ports where makers
 answer; every answer recognised by a protocol, the rest dropped.
 
+Groups of IPv6 are asked on every link with a link-local address; who answers from one is named with the link.
+
 With raw sockets, a second ear on each link (`frames`) sends the questions that are bare Ethernet frames, and hears
 devices whose address is not of this network; without them `missing` says what that costs.
 """
@@ -25,6 +27,7 @@ from scanner.net.interfaces import Link
 from scanner.net.ledger import Ledger, now
 from scanner.net.pace import Pace
 from scanner.net.packet import LinkGone
+from scanner.net.peer import sockaddr
 from scanner.protocols.base import Alone, Protocol, Question
 from scanner.values import from_bytes, ipv4_number
 
@@ -44,6 +47,7 @@ NO_FRAMES = (
 )
 
 _PKTINFO = 8  # IP_PKTINFO
+_INFO_BYTES = 64
 _EVERYBODY = "255.255.255.255"
 _RECEIVE_BUFFER = 4 << 20
 _RCVBUFFORCE = 33
@@ -94,8 +98,10 @@ class Datagrams:
             for link in links
         }
         self._senders: dict[str, socket.socket] = {}
+        self._senders6: dict[str, socket.socket] = {}
         self._alone: socket.socket | None = None
-        self._listeners: dict[tuple[str, int], socket.socket] = {}
+        self._alone6: socket.socket | None = None
+        self._listeners: dict[tuple[str, int, int], socket.socket] = {}
         self._joined: set[tuple[int, str, int]] = set()
         self._sources: dict[str, int] = {}
         self._channels: dict[tuple[str, str], int] = {}
@@ -112,29 +118,41 @@ class Datagrams:
     async def __aenter__(self) -> Self:
         self._alone = self._socket(None)
         self._read(self._alone, Via.UNICAST)
+        with contextlib.suppress(OSError):  # a kernel without IPv6
+            self._alone6 = self._socket6(None)
+            self._read(self._alone6, Via.UNICAST)
         for link in self._links:
-            try:
-                sender = self._socket(link)
-            except OSError as error:
-                self.problems.append(f"{link.name}: no multicast questions: {error.strerror or error}")
-                continue
-            self._senders[link.name] = sender
-            self._read(sender, Via.MULTICAST)
+            self._open(link, self._senders, self._socket)
+            if link.local is not None:
+                self._open(link, self._senders6, self._socket6)
         return self
+
+    def _open(
+        self, link: Link, senders: dict[str, socket.socket], make: Callable[[Link | None], socket.socket]
+    ) -> None:
+        try:
+            sender = make(link)
+        except OSError as error:
+            self.problems.append(f"{link.name}: no multicast questions: {error.strerror or error}")
+            return
+        senders[link.name] = sender
+        self._read(sender, Via.MULTICAST)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         loop = asyncio.get_running_loop()
-        for sock in (self._alone, *self._senders.values(), *self._listeners.values()):
+        senders = (*self._senders.values(), *self._senders6.values())
+        for sock in (self._alone, self._alone6, *senders, *self._listeners.values()):
             if sock is not None:
                 self.lost += _lost(sock)
                 loop.remove_reader(sock.fileno())
                 sock.close()
         for name in list(self._frames):
             self._hush(name)
-        self._alone = None
+        self._alone = self._alone6 = None
         self._senders.clear()
+        self._senders6.clear()
         self._listeners.clear()
 
     def listen(self, questions: Sequence[Question]) -> None:
@@ -143,14 +161,12 @@ class Datagrams:
         """
         for question in questions:
             for port in question.listen:
-                sock = self._listener("", port)
-                if sock is not None:
-                    for group in (*question.groups, *question.join):
-                        self._join(sock, port, group)
+                for group in (*question.groups, *question.join):
+                    self._join("", port, group)
+                if not question.groups and not question.join:
+                    self._listener("", port)
             for group in () if question.listen else question.join:
-                sock = self._listener(group, question.port)
-                if sock is not None:
-                    self._join(sock, question.port, group)
+                self._join(group, question.port, group)
         self._listen_raw(questions)
 
     def _listen_raw(self, questions: Sequence[Question]) -> None:
@@ -193,13 +209,15 @@ class Datagrams:
 
     async def ask_host(self, address: str, questions: Sequence[Question]) -> list[Question]:
         """Ask one host alone, once each; returns what was asked: questions that make no sense alone are left out."""
-        assert self._alone is not None
-        asked = []
+        alone = self._alone6 if ":" in address else self._alone
+        asked: list[Question] = []
+        if alone is None:
+            return asked
         for question in questions:
             port = self._real_port(address, question.port)
             if question.alone is Alone.NEVER or port is None or question.ethertype is not None:
                 continue
-            if await self._send(self._alone, question, question.payload, address, port):
+            if await self._send(alone, question, question.payload, address, port):
                 asked.append(question)
         return asked
 
@@ -207,14 +225,18 @@ class Datagrams:
         if question.ethertype is not None:
             await self._send_frame(link, question)
             return
-        sender = self._senders.get(link.name)
-        if sender is None:
-            return
+        sender, sender6 = self._senders.get(link.name), self._senders6.get(link.name)
         payload = _signed(question, link)
-        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, question.ttl)
+        if sender6 is not None:
+            sender6.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, question.ttl)
+        if sender is not None:
+            sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, question.ttl)
         for group in question.groups:
-            await self._send(sender, question, payload, group, question.port)
-        if question.broadcast:
+            if ":" in group and sender6 is not None:
+                await self._send(sender6, question, payload, f"{group}%{link.name}", question.port)
+            elif ":" not in group and sender is not None:
+                await self._send(sender, question, payload, group, question.port)
+        if question.broadcast and sender is not None:
             for target in self._everybody(link, sender):
                 await self._send(sender, question, payload, target, question.port)
 
@@ -256,7 +278,7 @@ class Datagrams:
         await self._pace.take()
         for patience in _PATIENCE:
             try:
-                sock.sendto(payload, (address, port))
+                sock.sendto(payload, sockaddr(address, port))
             except (BlockingIOError, InterruptedError):
                 await asyncio.sleep(patience)  # the queue is full: unresolved neighbours hold it
             except OSError as error:
@@ -269,11 +291,8 @@ class Datagrams:
         return False
 
     def _socket(self, link: Link | None) -> socket.socket:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        sock = _udp()
         try:
-            sock.setblocking(False)
-            _widen(sock)
-            sock.setsockopt(socket.IPPROTO_IP, _PKTINFO, 1)
             if link is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
                 own = str(link.addresses[0].ip) if link.addresses else ""
@@ -291,33 +310,60 @@ class Datagrams:
             raise
         return sock
 
-    def _listener(self, group: str, port: int) -> socket.socket | None:
-        """The socket that hears what is said to a port, whatever the address (""), or to one group only."""
-        if (group, port) in self._listeners:
-            return self._listeners[group, port]
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    def _socket6(self, link: Link | None) -> socket.socket:
+        sock = _udp6()
         try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            _widen(sock)
-            sock.setsockopt(socket.IPPROTO_IP, _PKTINFO, 1)
-            sock.bind((group, port))
-        except OSError as error:
+            if link is not None:
+                with contextlib.suppress(PermissionError):
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.name.encode() + b"\0")
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, link.index)
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, int(self._loop_back))
+                sock.bind((str(link.local), 0, 0, link.index))
+            else:
+                sock.bind(("::", 0))
+        except BaseException:
             sock.close()
+            raise
+        return sock
+
+    def _listener(self, group: str, port: int, link: Link | None = None) -> socket.socket | None:
+        """The socket that hears what is said to a port, whatever the address (""), or to one group only; with a link,
+        by IPv6, and to a group on that link only.
+        """
+        key = (group or ("::" if link is not None else ""), port, link.index if link is not None and group else 0)
+        if key in self._listeners:
+            return self._listeners[key]
+        sock = None
+        try:
+            sock = _udp() if link is None else _udp6()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(key[:2] if link is None else (*key[:2], 0, key[2]))
+        except OSError as error:
+            if sock is not None:
+                sock.close()
             self.problems.append(f"UDP port {port}: cannot listen there: {error.strerror or error}")
             return None
-        self._listeners[group, port] = sock
+        self._listeners[key] = sock
         self._read(sock, Via.MULTICAST)
         return sock
 
-    def _join(self, sock: socket.socket, port: int, group: str) -> None:
+    def _join(self, place: str, port: int, group: str) -> None:
+        """Join a group on every link, and listen to it on a port: whatever the address (""), or to the group only."""
+        wide = ":" in group
         for link in self._links:
-            if (port, group, link.index) in self._joined:
+            if (port, group, link.index) in self._joined or (wide and link.local is None):
                 continue
+            sock = self._listener(place, port, link if wide else None)
+            if sock is None:
+                return
             self._joined.add((port, group, link.index))
-            member = struct.pack("=4s4si", socket.inet_aton(group), bytes(4), link.index)
             try:
-                sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+                if wide:
+                    member = socket.inet_pton(socket.AF_INET6, group) + struct.pack("=i", link.index)
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
+                else:
+                    member = struct.pack("=4s4si", socket.inet_aton(group), bytes(4), link.index)
+                    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
             except OSError as error:
                 self.problems.append(f"{link.name}: cannot join {group}: {error.strerror or error}")
 
@@ -327,14 +373,15 @@ class Datagrams:
     def _drain(self, sock: socket.socket, via: Via) -> None:
         for _ in range(256):  # then others get their turn
             try:
-                data, ancillary, _flags, (address, port) = sock.recvmsg(MAX_DATAGRAM, 64)
+                data, ancillary, _flags, (address, port, *zone) = sock.recvmsg(MAX_DATAGRAM, _INFO_BYTES)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
                 continue  # an ICMP error of an earlier datagram
-            index = next((struct.unpack_from("=i", value)[0] for _, kind, value in ancillary if kind == _PKTINFO), None)
-            link = self._names.get(index) if index is not None else None
-            if sock is not self._alone and link in self._frames and not self._of(link, address):
+            link = self._names.get(_interface(ancillary))
+            if zone:
+                address = _zoned(address, zone[-1])
+            elif sock is not self._alone and link in self._frames and not self._of(link, address):
                 continue  # the ear on the link hears it too, and knows who sent it
             self._take(Overheard("", data, 0, address, port), link, via)
 
@@ -418,6 +465,45 @@ def _address(text: str | None) -> str | None:
     except ValueError:
         return None
     return None if address.is_multicast or int(address) == 0xFFFFFFFF else str(address)
+
+
+def _udp() -> socket.socket:
+    """A datagram socket of IPv4 that says on which interface something came in. Raises `OSError`."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    sock.setblocking(False)
+    _widen(sock)
+    sock.setsockopt(socket.IPPROTO_IP, _PKTINFO, 1)
+    return sock
+
+
+def _udp6() -> socket.socket:
+    """The same of IPv6. Raises `OSError`."""
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    sock.setblocking(False)
+    _widen(sock)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    return sock
+
+
+def _interface(ancillary: Iterable[tuple[int, int, bytes]]) -> int:
+    """The number of the interface on which a datagram came in; 0 where the kernel does not say."""
+    for level, kind, value in ancillary:
+        if level == socket.IPPROTO_IP and kind == _PKTINFO:
+            return int(struct.unpack_from("=i", value)[0])
+        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            return int(struct.unpack_from("=i", value, 16)[0])
+    return 0
+
+
+def _zoned(address: str, zone: int) -> str:
+    """A sender's address of IPv6, a link-local one with the name of its interface."""
+    if not zone:
+        return address
+    try:
+        return f"{address}%{socket.if_indextoname(zone)}"
+    except OSError:
+        return address
 
 
 def _widen(sock: socket.socket) -> None:

@@ -13,7 +13,7 @@ from ipaddress import IPv6Address
 
 from scanner.net.interfaces import Link
 from scanner.net.packet import EQUAL, LOAD_BYTE, LOAD_HALF, TAKE, PacketSocket
-from scanner.values import internet_checksum
+from scanner.values import icmpv6_packet
 
 IPV6 = 0x86DD
 ALL_NODES = IPv6Address("ff02::1")
@@ -39,6 +39,8 @@ class Neighbour:
 
     address: IPv6Address
     mac: str
+    advertised: bool = False
+    """It said so when somebody looked for the address: a router may speak for a host behind it (RFC 4389)."""
 
 
 class Icmp6Socket(PacketSocket):
@@ -78,12 +80,8 @@ class Icmp6Socket(PacketSocket):
     def _frame(
         self, own: IPv6Address, to: IPv6Address, kind: bytes, body: bytes, *, hops: int = 255, before: bytes = b""
     ) -> bytes:
-        message = kind + bytes(2) + body
-        pseudo = own.packed + to.packed + struct.pack("!II", len(message), _ICMPV6)
-        message = kind + internet_checksum(pseudo + message).to_bytes(2, "big") + body
-        inside = _HOP_BY_HOP if before else _ICMPV6
-        head = struct.pack("!IHBB", 0x60000000, len(before) + len(message), inside, hops)
-        return b"\x33\x33" + to.packed[12:] + self._mac + b"\x86\xdd" + head + own.packed + to.packed + before + message
+        packet = icmpv6_packet(own, to, kind + bytes(2) + body, hops=hops, before=before)
+        return b"\x33\x33" + to.packed[12:] + self._mac + b"\x86\xdd" + packet
 
     def answers(self, most: int = 4096) -> Iterator[Neighbour]:
         """Who answered, at most so many; one may come several times."""
@@ -110,4 +108,4 @@ def parse(frame: bytes, echoed: bytes) -> Neighbour | None:
         source = IPv6Address(frame[at + 8 : at + 24])
     if source.is_multicast or source.is_unspecified or source.is_loopback:
         return None
-    return Neighbour(source, frame[6:12].hex(":"))
+    return Neighbour(source, frame[6:12].hex(":"), frame[at] == ADVERT)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -37,6 +37,15 @@ class Link:
     addresses: tuple[IPv4Interface, ...] = ()
     v6: tuple[IPv6Interface, ...] = ()
 
+    @property
+    def local(self) -> IPv6Address | None:
+        """Its link-local address of IPv6, from which everybody on the link can be asked; None without IPv6."""
+        return next((own.ip for own in self.v6 if own.ip.is_link_local), None)
+
+    def zoned(self, address: IPv6Address) -> str:
+        """An address of this link as text: a link-local one with its zone (RFC 4007, 11)."""
+        return f"{address}%{self.name}" if address.is_link_local and not address.scope_id else str(address)
+
 
 class Reach(StrEnum):
     """How an address is reached."""
@@ -63,9 +72,9 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One IPv4 route, as far as a scan needs it."""
+    """One route, as far as a scan needs it."""
 
-    network: IPv4Network
+    network: IPv4Network | IPv6Network
     reach: Reach
     index: int | None
     gateway: str | None = None
@@ -78,6 +87,8 @@ class Topology:
 
     links: tuple[Link, ...]
     routes: tuple[Route, ...]
+    """Of IPv4."""
+    routes6: tuple[Route, ...] = ()
 
     @property
     def gateways(self) -> frozenset[str]:
@@ -106,9 +117,20 @@ class Topology:
         yield from _cut(_by_prefix(self.routes), {link.index: link for link in self.links}, first, last)
 
     def reach(self, address: str) -> Segment:
-        """How one IPv4 address is reached."""
-        number = int(IPv4Address(address))
-        return next(iter(self.segments(number, number)))
+        """How one address is reached; a link-local one on the link that its zone names."""
+        plain, _, zone = address.partition("%")
+        found = ip_address(plain)
+        number = int(found)
+        if isinstance(found, IPv4Address):
+            return next(iter(self.segments(number, number)))
+        if any(found == own.ip for link in self.links for own in link.v6 if not zone or link.name == zone):
+            return Segment(number, number, Reach.LOCAL, self.link(zone))
+        if found.is_link_local:
+            link = self.link(zone)
+            near = link is not None and link.up
+            kind = Reach.NOWHERE if not near else Reach.LINK if link is not None and link.ethernet else Reach.ROUTED
+            return Segment(number, number, kind, link)
+        return next(_cut(_by_prefix(self.routes6), {link.index: link for link in self.links}, number, number))
 
 
 def _by_prefix(routes: Iterable[Route]) -> list[Route]:
@@ -140,8 +162,8 @@ def _cut(routes: Sequence[Route], links: Mapping[int, Link], first: int, last: i
 
 
 def read() -> Topology:
-    """Links and IPv4 routes of this machine, now. Raises `OSError` where the system has no netlink."""
-    return Topology(_links(), tuple(_routes()))
+    """Links and routes of this machine, now. Raises `OSError` where the system has no netlink."""
+    return Topology(_links(), tuple(_routes(socket.AF_INET)), tuple(_routes(socket.AF_INET6)))
 
 
 def _links() -> tuple[Link, ...]:
@@ -186,20 +208,21 @@ _REACH = {1: None, 2: Reach.LOCAL, 3: Reach.NOWHERE, 6: Reach.NOWHERE, 7: Reach.
 """Route types: unicast, local, broadcast, blackhole, unreachable, prohibit."""
 
 
-def _routes() -> Iterator[Route]:
-    for message in netlink.dump(netlink.GETROUTE, socket.AF_INET):
+def _routes(family: int) -> Iterator[Route]:
+    network, size = (IPv6Network, 16) if family == socket.AF_INET6 else (IPv4Network, 4)
+    for message in netlink.dump(netlink.GETROUTE, family):
         _family, length, source, _tos, table, _protocol, _scope, kind, _flags = struct.unpack("=8BI", message.body)
         attributes = message.attributes
         number = struct.unpack("=I", attributes[15])[0] if 15 in attributes else table
         if kind not in _REACH or source or number not in {254, 255}:
             continue
-        destination = attributes.get(1, bytes(4))
+        destination = attributes.get(1, bytes(size))
         gateway = attributes.get(5)
         reach = _REACH[kind] or (Reach.ROUTED if gateway or 9 in attributes or 18 in attributes else Reach.LINK)
         yield Route(
-            network=IPv4Network((destination, length)), reach=reach,
+            network=network((destination, length)), reach=reach,
             index=struct.unpack("=I", attributes[4])[0] if 4 in attributes else None,
-            gateway=socket.inet_ntoa(gateway) if gateway and len(gateway) == 4 else None,
+            gateway=socket.inet_ntop(family, gateway) if gateway and len(gateway) == size else None,
             metric=struct.unpack("=I", attributes[6])[0] if 6 in attributes else 0,
         )  # fmt: skip
 

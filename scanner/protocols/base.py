@@ -121,7 +121,7 @@ class Question:
     port: int = 0
     """Destination port."""
     groups: tuple[str, ...] = ()
-    """Multicast groups to ask; empty: not asked by multicast."""
+    """Multicast groups to ask, of IPv4 and of IPv6 (link-local ones: `ff02::…`); empty: not asked by multicast."""
     broadcast: bool = False
     alone: Alone = Alone.FIRST
     listen: tuple[int, ...] = ()

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, ClassVar
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Service, observed
 from scanner.protocols.fields import bounded, bytes_of, recognised, stated_mac, text_of
-from scanner.protocols.search import packed_ipv4
+from scanner.protocols.search import packed_ip
 
 if TYPE_CHECKING:
     import dns.name
 
 PORT = 5353
-GROUP = "224.0.0.251"
+GROUP, GROUP6 = "224.0.0.251", "ff02::fb"
 
 SERVICES = ("_axis-video._tcp", "_psia._tcp", "_cgi._tcp", "_rtsp._tcp", "_workstation._tcp", "_http._tcp")
 """Service types whose instances tell makers, most telling first."""
 
+_GROUPS = (GROUP, GROUP6)
 _MAX_RECORDS = 200
 _PTR, _TXT, _SRV, _A, _AAAA = 12, 16, 33, 1, 28
 _ENUMERATION = "_services._dns-sd._udp."
@@ -59,7 +60,7 @@ class Mdns(Protocol):
         (RFC 6762, 5.1); answers to the group are heard as well.
         """
         return [
-            Question("mdns.response", request, payload, PORT, groups=(GROUP,), alone=alone, join=(GROUP,))
+            Question("mdns.response", request, payload, PORT, groups=_GROUPS, alone=alone, join=_GROUPS)
             for request, payload, alone in (
                 ("PTR _services._dns-sd._udp", question("_services._dns-sd._udp"), Alone.NEVER),
                 ("PTR of services", question("_services._dns-sd._udp", *SERVICES), Alone.AWAY),
@@ -74,7 +75,7 @@ class Mdns(Protocol):
     def services(self, device: Recording) -> Sequence[Service]:
         """UDP 5353 on the group, where anything of an answer was recorded."""
         spoken = next(observed(device, "mdns.*"), None) is not None
-        return (Service(Transport.UDP, PORT, groups=(GROUP,)),) if spoken else ()
+        return (Service(Transport.UDP, PORT, groups=_GROUPS),) if spoken else ()
 
     def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
         """The recorded answers, the first with the question's id (RFC 6762, 6.7), whatever was asked for; else one
@@ -118,7 +119,8 @@ def _composed(device: Recording) -> list[bytes]:
         if instance and instance.start():
             records.append(_record_of(instance[0], _PTR, _packed(name)))
         else:
-            records.append(_record_of(name, _A, packed_ipv4(device.ip)))
+            packed = packed_ip(device.ip)
+            records.append(_record_of(name, _A if len(packed) == 4 else _AAAA, packed))
     strings = [text.encode()[:255] for text in said["mdns.txt"]]
     if strings:
         records.append(_record_of(holder, _TXT, b"".join(bytes((len(text),)) + text for text in strings)))

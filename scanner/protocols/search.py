@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from typing import ClassVar
 
 from scanner.model import Observation, Recording, Transport
@@ -200,6 +200,14 @@ def packed_ipv4(text: str | None) -> bytes:
     """Four bytes of an address, zeros for what is none."""
     try:
         return IPv4Address(text or "").packed
+    except ValueError:
+        return bytes(4)
+
+
+def packed_ip(text: str | None) -> bytes:
+    """Four or sixteen bytes of an address, four zeros for what is none."""
+    try:
+        return ip_address(text or "").packed
     except ValueError:
         return bytes(4)
 

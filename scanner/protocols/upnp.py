@@ -46,7 +46,7 @@ from scanner.protocols.fields import (
 from scanner.protocols.pages import Place, resolve
 
 PORT = 1900
-GROUP = "239.255.255.250"
+GROUP, GROUP6 = "239.255.255.250", "ff02::c"
 ROOT = "upnp:rootdevice"
 DESCRIPTIONS = 2
 """Descriptions of one device that are fetched: a gateway may have one for each of its roles."""
@@ -91,10 +91,10 @@ class Upnp(Protocol):
 
     def questions(self, hints: frozenset[str] = frozenset()) -> Sequence[Question]:
         """Root devices only: asked for everything, a gateway answers once for every service it has."""
-        payload = (
-            f'M-SEARCH * HTTP/1.1\r\nHOST: {GROUP}:{PORT}\r\nMAN: "ssdp:discover"\r\nMX: 1\r\nST: {ROOT}\r\n\r\n'
-        ).encode()
-        return [Question("upnp.ssdp", f"M-SEARCH {ROOT}", payload, PORT, groups=(GROUP,), alone=Alone.AWAY, ttl=2)]
+        return [
+            Question("upnp.ssdp", f"M-SEARCH {ROOT}", _search(host), PORT, groups=(group,), alone=alone, ttl=2)
+            for group, host, alone in ((GROUP, GROUP, Alone.AWAY), (GROUP6, f"[{GROUP6}]", Alone.NEVER))
+        ]
 
     def recognise(self, data: bytes) -> str | None:
         """`upnp.ssdp` for an answer or announcement; searches are none."""
@@ -127,7 +127,7 @@ class Upnp(Protocol):
             return ()
         place = _home(device)
         described = () if place is None else (Service(Transport.TCP, place.port),)
-        return (Service(Transport.UDP, PORT, groups=(GROUP,)), *described)
+        return (Service(Transport.UDP, PORT, groups=(GROUP, GROUP6)), *described)
 
     def request_length(self, data: bytes) -> int:
         """Head and announced body."""
@@ -198,6 +198,10 @@ def _known(heard: Sequence[Reading], request: str, place: Place) -> bool:
         r.channel == "upnp.description" and r.observation.request == request and r.observation.port == place.port
         for r in heard
     )
+
+
+def _search(host: str) -> bytes:
+    return f'M-SEARCH * HTTP/1.1\r\nHOST: {host}:{PORT}\r\nMAN: "ssdp:discover"\r\nMX: 1\r\nST: {ROOT}\r\n\r\n'.encode()
 
 
 # -- a simulated device --------------------------------------------------------------------------------------------

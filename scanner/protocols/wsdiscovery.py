@@ -14,7 +14,7 @@ from scanner.protocols.base import Alone, Field, Protocol, Question, Reply, Serv
 from scanner.protocols.fields import bounded, bytes_of, escape, eui64_macs, leaves, lines, stated_mac, text_of
 
 PORT = 3702
-GROUP = "239.255.255.250"
+GROUP, GROUP6 = "239.255.255.250", "ff02::c"
 
 SOAP = "http://www.w3.org/2003/05/soap-envelope"
 ADDRESSING = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
@@ -111,7 +111,7 @@ class WsDiscovery(Protocol):
         """UDP 3702 on the group, where the device said anything that a match carries."""
         if next(observed(device, *_SPOKEN), None) is None:
             return ()
-        return (Service(Transport.UDP, PORT, groups=(GROUP,)),)
+        return (Service(Transport.UDP, PORT, groups=(GROUP, GROUP6)),)
 
     def answer(self, request: bytes, device: Recording, service: Service) -> Reply | None:
         """The recorded answer to this form of probe, else the match composed of the recorded fields; None where the
@@ -173,10 +173,10 @@ def _question(request: str, form: str, *, alone: Alone = Alone.FIRST, multicast:
         request=request,
         payload=form.replace("{id}", str(uuid4())).encode(),
         port=PORT,
-        groups=(GROUP,) if multicast else (),
+        groups=(GROUP, GROUP6) if multicast else (),
         alone=alone,
         listen=(PORT,),
-        join=(GROUP,),
+        join=(GROUP, GROUP6),
     )
 
 

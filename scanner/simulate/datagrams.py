@@ -9,7 +9,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
 from scanner.model import Transport
 from scanner.protocols.base import Reply
@@ -23,9 +23,12 @@ MAX_DATAGRAM = 65_535
 MAX_WAITING = 20_000
 """Answers that wait for room in the socket; beyond, they are lost as on a wire."""
 _PACKED = struct.Struct("=i4s4s")  # struct in_pktinfo: interface, local address, destination
+_PACKED6 = struct.Struct("=16si")  # struct in6_pktinfo: address, interface (RFC 3542, 6)
 _BATCH = 64
 
 Finder = Callable[[str], Simulated | None]
+Place = tuple[str, int] | tuple[str, int, int, int]
+"""Address and port, of IPv6 also flow and interface."""
 
 
 class Datagrams:
@@ -35,12 +38,19 @@ class Datagrams:
         self._watch = watch
         self._ears: list[Ear] = []
 
-    def listen_wide(self, number: int, devices: Sequence[Simulated], find: Finder, interface: str) -> None:
-        """One socket for a port of many devices on an interface, its groups joined. Raises `OSError`."""
+    def listen_wide(
+        self, number: int, devices: Sequence[Simulated], find: Finder, interface: str, *, wide: bool = False
+    ) -> None:
+        """One socket for a port of many devices on an interface, its groups joined; of IPv6 with `wide`.
+
+        Raises `OSError`.
+        """
         index = socket.if_nametoindex(interface)
-        ear = Ear(self._watch, number, devices, find, index)
+        speaking = [device for device in devices if (device.v6 if wide else device.v4)]
+        ear = Ear(self._watch, number, speaking, find, index, wide=wide)
         self._ears.append(ear)
-        ear.open("", number, groups=sorted({g for d in devices for g in d.ports[Transport.UDP, number].groups}))
+        groups = {g for d in speaking for g in d.ports[Transport.UDP, number].groups if (":" in g) == wide}
+        ear.open("::" if wide else "", number, groups=sorted(groups))
 
     def listen_alone(self, device: Simulated, address: str, number: int, *, known_as: int | None = None) -> int:
         """One socket for one device; returns the real port. Raises `OSError` where the port is taken."""
@@ -58,31 +68,31 @@ class Ear:
     """One datagram socket."""
 
     def __init__(
-        self, watch: Watch, number: int, devices: Sequence[Simulated], find: Finder, index: int
+        self, watch: Watch, number: int, devices: Sequence[Simulated], find: Finder, index: int, *, wide: bool = False
     ) -> None:  # fmt: skip
+        self._wide = wide
         self._watch = watch
         self._number = number
         self._devices = [d for d in devices if (Transport.UDP, number) in d.ports]
         self._find = find
         self._index = index
-        self._waiting: deque[tuple[bytes, str, tuple[str, int]]] = deque()
+        self._waiting: deque[tuple[bytes, str, Place]] = deque()
         self._sock: socket.socket | None = None
 
     def open(self, address: str, number: int, groups: Iterable[str] = ()) -> int:
         """Bind and listen; returns the real port. Raises `OSError`."""
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        family = socket.AF_INET6 if self._wide else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
-            sock.setsockopt(socket.IPPROTO_IP, PKTINFO, 1)
             if self._index:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
-                sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
-                for group in groups:
-                    member = struct.pack("=4s4si", socket.inet_aton(group), bytes(4), self._index)
-                    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+            if self._wide:
+                self._join6(sock, groups)
+            else:
+                self._join(sock, groups)
             sock.bind((address, number))
         except BaseException:
             sock.close()
@@ -90,6 +100,24 @@ class Ear:
         self._sock = sock
         asyncio.get_running_loop().add_reader(sock.fileno(), self._drain)
         return int(sock.getsockname()[1])
+
+    def _join(self, sock: socket.socket, groups: Iterable[str]) -> None:
+        sock.setsockopt(socket.IPPROTO_IP, PKTINFO, 1)
+        if self._index:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
+            for group in groups:
+                member = struct.pack("=4s4si", socket.inet_aton(group), bytes(4), self._index)
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+
+    def _join6(self, sock: socket.socket, groups: Iterable[str]) -> None:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, self._index)
+        for group in groups:
+            member = socket.inet_pton(socket.AF_INET6, group) + struct.pack("=i", self._index)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
 
     def close(self) -> None:
         """Stop listening."""
@@ -110,12 +138,10 @@ class Ear:
                 return
             except OSError:
                 continue  # an ICMP error of an earlier answer
-            target = next(
-                (socket.inet_ntoa(_PACKED.unpack(value)[2]) for _, kind, value in ancillary if kind == PKTINFO), ""
-            )
+            target = next((_target(level, value) for level, kind, value in ancillary if kind in _INFOS), "")
             for device in self._called(target):
                 try:
-                    self._hear(device, data, source)
+                    self._hear(device, data, source, target)
                 except Exception as error:  # noqa: BLE001 - a defect of one protocol silences one device
                     self._watch.failed(device, self._number, Transport.UDP, error, data)
 
@@ -124,27 +150,30 @@ class Ear:
         one = self._find(target)
         if one is not None:
             return [one] if (Transport.UDP, self._number) in one.ports else []
-        if target and IPv4Address(target).is_multicast:
+        if target and ip_address(target).is_multicast:
             return [d for d in self._devices if target in d.ports[Transport.UDP, self._number].groups]
         return self._devices
 
-    def _hear(self, device: Simulated, data: bytes, source: tuple[str, int]) -> None:
+    def _hear(self, device: Simulated, data: bytes, source: Place, target: str) -> None:
         port: Port = device.ports[Transport.UDP, self._number]
         self._watch.asked(device, port, data, asyncio.get_running_loop().time())
         for speaker in port.speakers:
             reply = speaker.protocol.answer(data, device.recording, speaker.service)
             if reply is not None:
-                self._reply(device, reply, source)
+                self._reply(device, reply, source, target)
                 return
 
-    def _reply(self, device: Simulated, reply: Reply, source: tuple[str, int]) -> None:
-        group = reply.group if self._index else None  # loopback has no groups
-        target = (group, self._number) if group else (source[0], reply.port or source[1])
+    def _reply(self, device: Simulated, reply: Reply, source: Place, target: str) -> None:
+        own = target if self._wide and target in device.v6 else device.speaking(source[0])
+        if own is None:
+            return
+        group = reply.group if self._index and not self._wide else None  # loopback has no groups, no answer one of IPv6
+        to: Place = (group, self._number) if group else (source[0], reply.port or source[1], *source[2:])
         for data in (reply.data, *reply.more):
             for piece in behaviour.datagrams(device.behaviour, data, device.id):
-                self._send(piece, device.address, target)
+                self._send(piece, own, to)
 
-    def _send(self, data: bytes, own: str, target: tuple[str, int]) -> None:
+    def _send(self, data: bytes, own: str, target: Place) -> None:
         if self._waiting or not self._try(data, own, target):
             if not self._waiting and self._sock is not None:
                 asyncio.get_running_loop().add_writer(self._sock.fileno(), self._flush)
@@ -159,12 +188,15 @@ class Ear:
         if self._sock is not None:
             asyncio.get_running_loop().remove_writer(self._sock.fileno())
 
-    def _try(self, data: bytes, own: str, target: tuple[str, int]) -> bool:
+    def _try(self, data: bytes, own: str, target: Place) -> bool:
         """False where there is no room now; what cannot be sent at all is lost."""
         if self._sock is None:
             return True
         info: list[tuple[int, int, bytes]] = []
-        if self._index:
+        if self._wide:
+            packed = _PACKED6.pack(socket.inet_pton(socket.AF_INET6, own), self._index)
+            info = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, packed)]
+        elif self._index:
             info = [(socket.IPPROTO_IP, PKTINFO, _PACKED.pack(self._index, socket.inet_aton(own), bytes(4)))]
         try:
             self._sock.sendmsg([data], info, 0, target)
@@ -173,3 +205,13 @@ class Ear:
         except OSError:
             return True
         return True
+
+
+_INFOS = frozenset({PKTINFO, socket.IPV6_PKTINFO})
+
+
+def _target(level: int, value: bytes) -> str:
+    """The address to which a datagram was sent."""
+    if level == socket.IPPROTO_IPV6:
+        return socket.inet_ntop(socket.AF_INET6, _PACKED6.unpack(value)[0])
+    return socket.inet_ntoa(_PACKED.unpack(value)[2])

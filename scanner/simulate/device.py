@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from msgspec.structs import replace
 
@@ -13,9 +13,11 @@ from scanner import channels, ports
 from scanner.errors import UsageProblem
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols.base import Protocol, Service, observed
-from scanner.values import normal_mac
+from scanner.values import eui64_address, normal_mac
 
 PortKey = tuple[Transport, int]
+
+LINK_LOCAL = IPv6Network("fe80::/64")
 
 _UNSPOKEN_PORTS = (80, 554)  # where a misbehaving device misbehaves if its recording names no port
 
@@ -53,10 +55,10 @@ class Simulated:
 
     recording: Recording
     address: str
-    """IPv4 literal."""
+    """IPv4 literal; IPv6, without a zone, where it speaks that alone."""
     mac: str
     more: tuple[str, ...] = ()
-    """Further addresses of the same device."""
+    """Further addresses of the same device, of either kind."""
     ports: dict[PortKey, Port] = field(default_factory=dict)
 
     @property
@@ -78,6 +80,23 @@ class Simulated:
     def addresses(self) -> tuple[str, ...]:
         """All its addresses, the first one first."""
         return (self.address, *self.more)
+
+    @property
+    def v4(self) -> tuple[str, ...]:
+        """Its addresses of IPv4."""
+        return tuple(address for address in self.addresses if ":" not in address)
+
+    @property
+    def v6(self) -> tuple[str, ...]:
+        """Its addresses of IPv6, without a zone."""
+        return tuple(address for address in self.addresses if ":" in address)
+
+    def speaking(self, asker: str) -> str | None:
+        """Its address of the kind, and of IPv6 the scope, of who asks it (RFC 6724, 5); None where it has none."""
+        if ":" not in asker:
+            return next(iter(self.v4), None)
+        near = IPv6Address(asker) in LINK_LOCAL
+        return next((address for address in self.v6 if (IPv6Address(address) in LINK_LOCAL) == near), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,22 +148,25 @@ def _over_tcp(seen: Observation) -> bool:
 
 def settle(
     recordings: Sequence[Recording], protocols: Sequence[Protocol], network: IPv4Network, *,
-    reserved: Iterable[str] = (), foreign: bool = False,
+    reserved: Iterable[str] = (), foreign: bool = False, network6: IPv6Network | None = None,
 ) -> tuple[Simulated, ...]:  # fmt: skip
     """The recordings as devices of one network, in their order.
 
     A recorded address inside the network is kept by the first device that has it; everybody else gets a free one.
     `foreign`: one outside is kept too, as that of a device in its factory state is.
+    `network6`: the network of IPv6, where that is spoken; who has a recorded address there, or a link-local one, keeps
+    it, has a link-local one in any case, and one of IPv4 only where that is recorded too.
     Raises `UsageProblem` where the network is too small.
     """
     taken = {str(network.network_address), str(network.broadcast_address), *reserved}
     room = IPv4Network("0.0.0.0/0") if foreign else network
     own = [_keep(recording, room, taken) for recording in recordings]
+    more = [_keep_wide(recording, network6, taken) for recording in recordings]
     free = (str(address) for address in network.hosts())
     macs: set[str] = set()
     devices: list[Simulated] = []
-    for recording, kept in zip(recordings, own, strict=True):
-        if not kept:
+    for recording, kept, kept6 in zip(recordings, own, more, strict=True):
+        if not kept and not (kept6 and _alone(recording)):
             address = next((a for a in free if a not in taken), None)
             if address is None:
                 raise UsageProblem(f"{network} has no room for {len(recordings)} devices: name a larger network")
@@ -152,6 +174,9 @@ def settle(
             taken.add(address)
         mac = stated_mac(recording) or local_mac(recording.id, macs)
         macs.add(mac)
+        if kept6 and not any(IPv6Address(address) in LINK_LOCAL for address in kept6):
+            kept6 = (*kept6, eui64_address(mac))
+        kept = (*kept, *kept6)
         placed = replace(recording, ip=kept[0])  # what it says of itself names the address that it has here
         devices.append(Simulated(placed, kept[0], mac, kept[1:], open_ports(placed, protocols)))
     return tuple(devices)
@@ -165,6 +190,25 @@ def _keep(recording: Recording, network: IPv4Network, taken: set[str]) -> tuple[
             kept.append(str(address))
             taken.add(str(address))
     return tuple(kept)
+
+
+def wide(recording: Recording, network: IPv6Network) -> Iterator[str]:
+    """The recorded addresses that a device could have on a segment with this network of IPv6, without zones."""
+    for text in (recording.ip, *recording.addresses):
+        address = ip_address(text.partition("%")[0]) if text else None
+        if isinstance(address, IPv6Address) and (address in network or address in LINK_LOCAL):
+            yield str(address)
+
+
+def _alone(recording: Recording) -> bool:
+    """Whether no address of IPv4 is recorded."""
+    return all(":" in text for text in (recording.ip, *recording.addresses) if text)
+
+
+def _keep_wide(recording: Recording, network: IPv6Network | None, taken: set[str]) -> tuple[str, ...]:
+    kept = [] if network is None else [address for address in wide(recording, network) if address not in taken]
+    taken.update(kept)
+    return tuple(dict.fromkeys(kept))
 
 
 def stated_mac(recording: Recording) -> str | None:

@@ -21,8 +21,8 @@ import msgspec
 from scanner.errors import LanvetoError, UsageProblem
 from scanner.model import Recording
 from scanner.protocols import protocols
-from scanner.simulate import namespaces, segment, wire
-from scanner.simulate.device import Simulated, Violation, settle
+from scanner.simulate import device, namespaces, segment, wire
+from scanner.simulate.device import Simulated, Violation
 from scanner.simulate.server import PortMap, Server
 
 MAX_DEVICES = 65_000
@@ -118,9 +118,12 @@ def _settle(order: Order) -> tuple[tuple[Simulated, ...], Ready]:
     if len(order.recordings) > MAX_DEVICES:
         raise UsageProblem(f"{len(order.recordings)} devices are too many; {MAX_DEVICES} is the most")
     network = IPv4Network(order.network)
-    plan = segment.Plan(network, order.routed, order.round_trip)
-    speakers = tuple(protocols().values())
-    devices = settle(order.recordings, speakers, network, reserved=[plan.scanner], foreign=order.foreign)
+    wide = order.kind == "lab" and any(any(device.wide(r, segment.NETWORK6)) for r in order.recordings)
+    plan = segment.Plan(network, order.routed, order.round_trip, wide)
+    devices = device.settle(
+        order.recordings, tuple(protocols().values()), network, reserved=[plan.scanner, *plan.scanner6],
+        foreign=order.foreign, network6=segment.NETWORK6 if wide else None,
+    )  # fmt: skip
     enter: tuple[str, ...] = ()
     scanner = address = carrier = None
     if order.kind in {"lab", "private"}:
@@ -139,20 +142,20 @@ def _segment(plan: segment.Plan, devices: tuple[Simulated, ...]) -> tuple[int, i
     """The cable from the scanner's namespace, kept by a process whose id is returned, to ours; and the id of the
     process that carries its frames, where they take their time.
     """
-    segment.no_ipv6()
+    segment.ipv6(wide=plan.wide)
     places = [os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)]
     scanner = namespaces.placeholder()
     enter: list[Callable[[], None]] = [functools.partial(namespaces.join, places[0])]
     carrier, start = None, None
     if plan.round_trip:
         namespaces.unshare(namespaces.CLONE_NEWNET)
-        segment.no_ipv6()
+        segment.ipv6(wide=False)
         places.append(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
         enter.append(functools.partial(namespaces.join, places[1]))
         carrier, start = wire.lay(plan.round_trip / 2)
     namespaces.unshare(namespaces.CLONE_NEWNET)
     namespaces.loopback_up()
-    segment.no_ipv6()
+    segment.ipv6(wide=plan.wide)
     segment.build(plan, devices, scanner, enter[0], carrier, enter[1] if carrier is not None else None)
     if start is not None:
         start()
@@ -170,6 +173,8 @@ async def _serve(order: Order, devices: tuple[Simulated, ...], ready: Ready, fur
         table: PortMap = {}
         if order.kind == "lab":
             await server.listen_on(segment.DEVICES)
+            if not order.routed:
+                server.answer_for_neighbours(segment.DEVICES)
         else:
             table = await server.listen_each(high=order.kind == "high")
         loop = asyncio.get_running_loop()

@@ -16,6 +16,7 @@ from scanner.protocols.base import Protocol
 from scanner.simulate.datagrams import Datagrams
 from scanner.simulate.device import Simulated, Violation
 from scanner.simulate.frames import Frames
+from scanner.simulate.neighbours import Neighbours
 from scanner.simulate.streams import Streams
 from scanner.simulate.watch import Watch
 
@@ -43,6 +44,7 @@ class Server:
         self._streams = Streams(watch, self._certify)
         self._datagrams = Datagrams(watch)
         self._frames = Frames(watch)
+        self._neighbours: Neighbours | None = None
         self._contexts: dict[tuple[str, int], ssl.SSLContext] = {}
 
     async def __aenter__(self) -> Self:
@@ -58,6 +60,8 @@ class Server:
         await self._streams.close()
         self._datagrams.close()
         self._frames.close()
+        if self._neighbours is not None:
+            self._neighbours.close()
 
     async def listen_on(self, interface: str) -> None:
         """One listener for each port of all devices; their addresses must be local to this network namespace."""
@@ -65,14 +69,29 @@ class Server:
         for transport, number in keys:
             members = [device for device in self._devices if (transport, number) in device.ports]
             try:
-                if transport is Transport.TCP:
-                    await self._streams.listen("", number, self._by_address.get)
-                elif transport is Transport.L2:
+                if transport is Transport.L2:
                     self._frames.listen(number, members, interface)
-                else:
-                    self._datagrams.listen_wide(number, members, self._by_address.get, interface)
+                    continue
+                if any(device.v4 for device in members):
+                    await self._listen(transport, number, members, interface, wide=False)
+                if any(device.v6 for device in members):
+                    await self._listen(transport, number, members, interface, wide=True)
             except OSError as error:
                 raise UsageProblem(f"{transport} port {number} cannot be opened: {error.strerror or error}") from error
+
+    async def _listen(
+        self, transport: Transport, number: int, members: Sequence[Simulated], interface: str, *, wide: bool
+    ) -> None:
+        if transport is Transport.TCP:
+            await self._streams.listen("::" if wide else "", number, self._by_address.get)
+        else:
+            self._datagrams.listen_wide(number, members, self._by_address.get, interface, wide=wide)
+
+    def answer_for_neighbours(self, interface: str) -> None:
+        """Answer on a segment for the IPv6 addresses of the devices. Raises `OSError`."""
+        if any(device.v6 for device in self._devices):
+            self._neighbours = Neighbours(self._devices)
+            self._neighbours.listen(interface)
 
     async def listen_each(self, *, high: bool) -> PortMap:
         """One listener for each port of each device, on its own (loopback) address.

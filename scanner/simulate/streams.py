@@ -41,7 +41,7 @@ class Streams:
         self._servers: list[asyncio.Server] = []
 
     async def listen(self, address: str, number: int, find: Finder, *, known_as: int | None = None) -> int:
-        """Listen on an address (empty: on all); `find` tells the device of a local address. Returns the real port.
+        """Listen on an address (empty: on all of IPv4); `find` tells the device of a local one. Returns the real port.
 
         `known_as` is the port that the device believes to listen on. Raises `OSError` where the port is taken.
         """

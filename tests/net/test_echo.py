@@ -57,6 +57,20 @@ def test_a_reply_without_the_hosts_own_token_counts_for_nobody(devices: Any) -> 
 
 
 @pytest.mark.root
+def test_hosts_of_ipv6_reply_too(segment: Build) -> None:
+    segment(DEVICES)
+    subprocess.run(["sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=0"], check=True)
+    with EchoSocket(wide=True) as sock:
+        done, lost = sock.ask(["::1", "2001:db8::1"])
+        assert (done, lost) == (2, ["2001:db8::1"])  # nobody knows a way there
+        assert heard(sock) == ["::1"]
+        sock._key = bytes(16)
+        sock.ask(["::1"])
+        sock._key = bytes(range(16))
+        assert heard(sock) == []
+
+
+@pytest.mark.root
 def test_where_no_way_leads_is_told(devices: Any) -> None:
     with EchoSocket() as sock:
         assert sock.ask(["10.99.0.1", "10.77.0.1"]) == (2, ["10.99.0.1"])

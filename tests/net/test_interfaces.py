@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from itertools import pairwise
 
 import pytest
@@ -31,6 +32,47 @@ TOPOLOGY = Topology(
         route("127.0.0.0/8", Reach.LOCAL, 1),
     ),
 )
+
+
+WIDE = Topology(
+    (replace(LO, v6=(IPv6Interface("::1/128"),)),
+     replace(ETH, v6=(IPv6Interface("fe80::5/64"), IPv6Interface("2001:db8::5/64"))), TUN, OFF),
+    (),
+    (
+        Route(IPv6Network("::/0"), Reach.ROUTED, 2, "fe80::1", 1024),
+        Route(IPv6Network("2001:db8::/64"), Reach.LINK, 2, None, 256),
+        Route(IPv6Network("2001:db8:1::/64"), Reach.LINK, 4, None, 256),
+        Route(IPv6Network("2001:db8:2::/64"), Reach.LINK, 3, None, 256),
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("address", "reach", "link", "gateway"),
+    [
+        ("2001:db8::7", Reach.LINK, "eth0", None), ("2001:db9::7", Reach.ROUTED, "eth0", "fe80::1"),
+        ("2001:db8::5", Reach.LOCAL, None, None), ("::1", Reach.LOCAL, None, None),
+        ("2001:db8:1::7", Reach.NOWHERE, OFF.name, None), ("2001:db8:2::7", Reach.ROUTED, TUN.name, None),
+        ("fe80::7%eth0", Reach.LINK, "eth0", None), (f"fe80::7%{TUN.name}", Reach.ROUTED, TUN.name, None),
+        (f"fe80::7%{OFF.name}", Reach.NOWHERE, OFF.name, None), ("fe80::7%none", Reach.NOWHERE, None, None),
+        ("fe80::5%eth0", Reach.LOCAL, "eth0", None),
+    ],
+)  # fmt: skip
+def test_an_address_of_ipv6_is_reached_by_its_zone_or_its_route(
+    address: str, reach: Reach, link: str | None, gateway: str | None
+) -> None:
+    found = WIDE.reach(address)
+
+    assert (found.reach, found.link and found.link.name, found.gateway) == (reach, link, gateway)
+
+
+def test_a_link_names_its_link_local_addresses_with_itself() -> None:
+    link = WIDE.links[1]
+
+    assert str(link.local) == "fe80::5"
+    assert ETH.local is None
+    assert link.zoned(IPv6Address("fe80::7")) == link.zoned(IPv6Address("fe80::7%eth0")) == "fe80::7%eth0"
+    assert link.zoned(IPv6Address("2001:db8::7")) == "2001:db8::7"
 
 
 def at(address: str) -> Reach:

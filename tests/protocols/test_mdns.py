@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import ip_address
 
 import dns.flags
 import dns.message
@@ -9,9 +10,9 @@ import pytest
 
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols.base import Service
-from scanner.protocols.mdns import GROUP, PORT, PROTOCOL
+from scanner.protocols.mdns import GROUP, GROUP6, PORT, PROTOCOL
 
-SERVICE = Service(Transport.UDP, PORT, groups=(GROUP,))
+SERVICE = Service(Transport.UDP, PORT, groups=(GROUP, GROUP6))
 INSTANCE = "AXIS\\032M1065-LW\\032-\\03200408C112233._axis-video._tcp.local."
 QUERY = bytes.fromhex("000000000001000000000000095f7365727669636573075f646e732d7364045f756470056c6f63616c00000c0001")
 
@@ -141,3 +142,15 @@ def test_an_answer_is_composed_of_text_and_of_nothing_that_has_no_form() -> None
     for name in ("a" * 64 + ".local.", "a..local.", "elsewhere.example.", ""):
         odd = Recording(id="d", observations=(Observation(channel="mdns.name", value=name),))
         assert PROTOCOL.answer(QUERY, odd, SERVICE) is None
+
+
+@pytest.mark.parametrize("address", ["10.77.0.9", "fe80::9", None])
+def test_a_composed_answer_states_the_devices_address_of_either_kind(address: str | None) -> None:
+    device = Recording(id="d", ip=address, observations=(Observation(channel="mdns.name", value="cam.local."),))
+    reply = PROTOCOL.answer(QUERY, device, SERVICE)
+    assert reply is not None
+    packed = ip_address(address or "0.0.0.0").packed
+
+    assert reply.data.endswith(len(packed).to_bytes(2, "big") + packed)
+    read = list(PROTOCOL.read(Observation(channel="mdns.response", value="hex:" + reply.data.hex())))
+    assert read == [("mdns.name", "cam.local.")]

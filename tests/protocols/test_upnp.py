@@ -7,11 +7,21 @@ import pytest
 
 from scanner.model import Observation, Reading, Recording, Transport
 from scanner.protocols import read_all
-from scanner.protocols.base import Answer, Lead, Service, Stream
-from scanner.protocols.upnp import GROUP, PORT, PROTOCOL
+from scanner.protocols.base import Alone, Answer, Lead, Service, Stream
+from scanner.protocols.upnp import GROUP, GROUP6, PORT, PROTOCOL
 from scanner.values import from_bytes
 
-SERVICE = Service(Transport.UDP, PORT, groups=(GROUP,))
+SERVICE = Service(Transport.UDP, PORT, groups=(GROUP, GROUP6))
+
+
+def test_both_groups_are_searched_each_by_its_own_name() -> None:
+    first, second = PROTOCOL.questions()
+
+    assert (first.groups, second.groups) == ((GROUP,), (GROUP6,))
+    assert b"HOST: [ff02::c]:1900\r\n" in second.payload
+    assert second.alone is Alone.NEVER
+    assert not any(PROTOCOL.violation(question.payload, SERVICE) for question in (first, second))
+
 ANSWER = (
     "HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age=1800\r\nEXT:\r\nLOCATION: http://192.0.2.19:80/desc.xml\r\n"
     "SERVER: Linux, UPnP/1.0, Private Upnp SDK\r\nST: upnp:rootdevice\r\n"

@@ -7,10 +7,10 @@ import pytest
 
 from scanner.model import Observation, Recording, Transport
 from scanner.protocols.base import Alone, Question, Service
-from scanner.protocols.wsdiscovery import GROUP, PORT, PROTOCOL, epr_mac, scope_macs
+from scanner.protocols.wsdiscovery import GROUP, GROUP6, PORT, PROTOCOL, epr_mac, scope_macs
 from scanner.values import from_bytes
 
-SERVICE = Service(Transport.UDP, PORT, groups=(GROUP,))
+SERVICE = Service(Transport.UDP, PORT, groups=(GROUP, GROUP6))
 MATCH = (
     "<d:ProbeMatch><wsadis:EndpointReference><wsadis:Address>urn:uuid:ec4914fd-936b-11b5-8467-2857be33e0b0"
     "</wsadis:Address>\r\n</wsadis:EndpointReference>\r\n<d:Types>dn:NetworkVideoTransmitter tds:Device</d:Types>\r\n"
@@ -167,7 +167,7 @@ def test_questions_are_four_forms_with_fresh_ids() -> None:
     assert requests == ["Probe dn:NetworkVideoTransmitter", "Probe", "Probe tds:Device", "Probe wsdp:Device"]
     assert sum(1 for q in first if q.groups) == 3
     assert [q.alone for q in first].count(Alone.FIRST) == 2
-    assert all((q.port, q.listen, q.join) == (PORT, (PORT,), (GROUP,)) for q in first)
+    assert all((q.port, q.listen, q.join) == (PORT, (PORT,), (GROUP, GROUP6)) for q in first)
 
 
 def test_the_typed_probe_is_the_documented_one() -> None:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 import pytest
+from msgspec.structs import replace
 
 from scanner.errors import UsageProblem
 from scanner.model import Observation, Recording, Transport
@@ -64,6 +65,26 @@ def test_recorded_addresses_inside_the_network_are_kept_once() -> None:
 
     assert [d.address[-1] for d in devices] == ["3", "1", "4", "5", "6", "9"]
     assert devices[5].addresses == ("10.77.0.9", "10.77.0.10")
+
+
+def test_addresses_of_ipv6_are_kept_where_that_is_spoken_and_everybody_who_speaks_it_has_a_link_local_one() -> None:
+    recordings = [
+        recording("both", ip="10.77.0.1", mac="3c:ef:8c:00:00:07"), recording("alone", ip="fe80::8%eth0"),
+        Recording(id="wide", ip="fd10:77::9", mac="3c:ef:8c:00:00:09"), recording("far", ip="2001:db8::1"),
+        Recording(id="moved", ip="192.0.2.1", addresses=("fe80::a", "fe80::8")),
+    ]
+    recordings[0] = replace(recordings[0], addresses=("fd10:77::7", "10.77.0.77"))
+    devices = settle(recordings, [], NET, network6=IPv6Network("fd10:77::/64"))
+
+    assert [d.addresses for d in devices] == [
+        ("10.77.0.1", "10.77.0.77", "fd10:77::7", "fe80::3eef:8cff:fe00:7"), ("fe80::8",),
+        ("fd10:77::9", "fe80::3eef:8cff:fe00:9"), ("10.77.0.2",), ("10.77.0.3", "fe80::a"),
+    ]  # fmt: skip
+    both, alone = devices[:2]
+    assert (both.v4, both.v6) == (both.addresses[:2], both.addresses[2:])
+    assert [both.speaking(a) for a in ("10.0.0.9", "fe80::9", "fd10:77::9")] == ["10.77.0.1", both.v6[1], both.v6[0]]
+    assert [alone.speaking(a) for a in ("10.0.0.9", "fe80::9", "fd10:77::9")] == [None, "fe80::8", None]
+    assert settle(recordings, [], NET)[1].addresses == ("10.77.0.2",)
 
 
 def test_a_network_that_is_too_small_is_told() -> None:

@@ -56,6 +56,27 @@ def test_behind_a_router_nobody_sees_macs() -> None:
     assert "egress" not in segment.rules(routed=True)
 
 
+def test_ipv6_is_laid_where_it_is_spoken() -> None:
+    devices = settle([Recording(id="w", addresses=("fe80::9", "fd10:77::9"), mac="3c:ef:8c:00:00:09",
+                                observations=(Observation(channel="tcp.open", value="80"),))],
+                     [], NET, network6=segment.NETWORK6)  # fmt: skip
+    near, routed = segment.Plan(NET, wide=True), segment.Plan(NET, routed=True, wide=True)
+
+    assert segment.Plan(NET).scanner6 == ()
+    assert near.scanner6 == ("fe80::ff:fe00:fe", "fd10:77::fffe")
+    assert all(own in segment.scanner_side(near) and own in segment.links(near, 7) for own in near.scanner6)
+    assert "route add default via fd10:78::1" in segment.scanner_side(routed)
+    assert segment.own_addresses(devices).split("\n")[:-1] == [
+        "route add local fe80::9/128 dev d0 table local", "route add local fd10:77::9/128 dev lo",
+    ]  # fmt: skip
+    assert list(segment.members(devices)) == [
+        "add element netdev lab macs6 { fe80::9 : 3c:ef:8c:00:00:09, fd10:77::9 : 3c:ef:8c:00:00:09 }\n",
+        "add element ip6 lab tcp_ports { fe80::9 . 80, fd10:77::9 . 80 }\n",
+    ]
+    assert "table ip6 lab" in segment.rules(wide=True)
+    assert "ip6 saddr" not in segment.rules()
+
+
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda *_a, **_k: None)
     with pytest.raises(UsageProblem, match="nftables"):

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from scanner.discover import kin
+from scanner.discover.book import Book, Entry, Sighting
+from scanner.discover.kin import Kin
+from scanner.model import Observation
+
+MAC, OTHER = "3c:ef:8c:00:00:07", "3c:ef:8c:00:00:08"
+NEAR, MADE, WIDE = "fe80::7%s0", "fe80::3eef:8cff:fe00:7%s0", "fd10:77::7"
+SAID = Observation(channel="wsdiscovery.response", value="here")
+
+
+def made(
+    *wanted: str, excluded: tuple[str, ...] = (), blind: bool = False, whole: bool = False
+) -> tuple[Kin, Book]:
+    book = Book(lambda address, mac: address in excluded or mac in excluded, excluding=bool(excluded))
+    found = Kin(book, wanted.__contains__, blind=blind)
+    assert not whole or found.whole("s0") is not blind
+    return found, book
+
+
+def arp(book: Book, address: str = "10.77.0.7", mac: str = MAC) -> Entry:
+    entry = book.sighted(Sighting(address, mac, "arp", "s0"))
+    assert entry is not None
+    return entry
+
+
+def nothing(_link: str) -> list[tuple[str, str]]:
+    return []
+
+
+def told(book: Book) -> dict[str, tuple[str | None, list[str], list[str]]]:
+    """Address → MAC, further addresses, what was heard."""
+    return {e.address: (e.mac, e.also, [seen.value for seen in e.observations]) for e in book.entries()}
+
+
+@pytest.mark.parametrize("how", ["icmp", "kernel", "address"])
+def test_what_is_heard_from_an_address_belongs_to_the_device_with_its_mac(how: str) -> None:
+    found, book = made()
+    address = MADE if how == "address" else NEAR
+    table: Callable[[str], list[tuple[str, str]]] = (lambda _link: [(NEAR, MAC)]) if how == "kernel" else nothing
+    found.heard("s0", address, SAID, "multicast")
+    if how == "icmp":
+        found.met("s0", NEAR, MAC, "ipv6")
+    found.settle(table)
+    assert told(book) == {}  # nobody knows yet whose it is
+    entry = arp(book)
+    found.settle(table)
+
+    assert told(book) == {"10.77.0.7": (MAC, [address], ["here"])}
+    assert "multicast" in entry.methods
+    found.settle(table)
+    found.heard("s0", address, Observation(channel="mdns.response", value="and more"), "multicast")
+    found.heard("s0", address, Observation(channel="mdns.response", value="and again"), "multicast")
+    assert told(book) == {"10.77.0.7": (MAC, [address], ["here", "and more"])}
+
+
+def test_who_is_none_of_the_targets_is_not_entered_and_on_a_whole_link_is() -> None:
+    for whole in (False, True):
+        found, book = made(whole=whole)
+        found.met("s0", WIDE, MAC, "ipv6")
+        found.met("s0", NEAR, MAC, "ipv6")
+        found.heard("s0", "fe80::9%s0", SAID, "multicast")
+        found.settle(nothing)
+        alone = {NEAR: (MAC, [WIDE], []), "fe80::9%s0": (None, [], ["here"])}
+        assert told(book) == (alone if whole else {})
+
+
+def test_a_target_is_entered_by_its_address_unless_it_is_the_device_that_arp_found() -> None:
+    found, book = made(WIDE)
+    found.met("s0", NEAR, MAC, "ipv6")
+    found.met("s0", WIDE, MAC, "ipv6")
+    found.settle(nothing)
+    assert told(book) == {WIDE: (MAC, [NEAR], [])}
+    arp(book)
+    found.settle(nothing)
+    assert told(book) == {"10.77.0.7": (MAC, [NEAR, WIDE], [])}
+
+
+def test_where_an_address_of_ipv4_is_excluded_nobody_knows_whose_the_others_are() -> None:
+    found, book = made(blind=True, whole=True)
+    found.met("s0", NEAR, MAC, "ipv6")
+    found.settle(nothing)
+
+    assert told(book) == {}
+
+
+@pytest.mark.parametrize("excluded", [WIDE, MAC])
+def test_an_excluded_address_or_mac_excludes_the_device(excluded: str) -> None:
+    found, book = made(NEAR, excluded=(excluded,), whole=True)
+    entry = arp(book) if excluded == WIDE else None
+    for address in (NEAR, WIDE):
+        found.met("s0", address, MAC, "ipv6")
+    found.met("s0", "fe80::8%s0", OTHER, "ipv6")
+    found.heard("s0", NEAR, SAID, "multicast")
+    found.settle(nothing)
+
+    assert set(told(book)) == {"fe80::8%s0"}
+    assert {NEAR, WIDE} <= book.excluded
+    assert entry is None or WIDE in entry.also  # whoever asks it already sees that
+
+
+def test_without_a_mac_nobody_is_entered_where_somebody_is_excluded() -> None:
+    found, book = made(excluded=("fe80::1",), whole=True)
+    found.heard("s0", NEAR, SAID, "multicast")
+    assert found.nameless(nothing) == {}
+    found.settle(nothing)
+
+    assert told(book) == {}
+
+
+def test_an_address_without_a_mac_is_told_once() -> None:
+    found, _ = made(whole=True)
+    found.heard("s0", NEAR, SAID, "multicast")
+    found.heard("s0", MADE, SAID, "multicast")
+
+    assert found.nameless(nothing) == {"s0": [NEAR]}
+    assert found.nameless(nothing) == {}
+
+
+def test_a_router_that_answers_for_addresses_behind_it_is_none_of_them() -> None:
+    found, book = made(WIDE, "fd10:77::8")
+    arp(book, "10.77.0.1", MAC)
+    found.met("s0", "fe80::1%s0", MAC, "ipv6")
+    for address in (WIDE, "fd10:77::8", "fd10:77::9"):
+        found.met("s0", address, MAC, "ipv6", sure=False)
+    found.settle(nothing)
+
+    assert told(book) == {
+        "10.77.0.1": (MAC, ["fe80::1%s0"], []), WIDE: (MAC, [], []), "fd10:77::8": (MAC, [], [])
+    }  # fmt: skip
+
+
+def test_a_mac_with_several_addresses_of_ipv4_may_be_a_routers() -> None:
+    found, book = made()
+    arp(book)
+    arp(book, "10.77.0.9")
+    found.met("s0", NEAR, MAC, "ipv6")
+    found.heard("s0", NEAR, SAID, "multicast")
+    found.settle(nothing)
+
+    assert told(book) == {"10.77.0.7": (MAC, [], []), "10.77.0.9": (MAC, [], [])}
+
+
+def test_a_host_that_makes_up_addresses_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kin, "MAX_ADDRESSES", 100)
+    found, book = made()
+    arp(book)
+    for number in range(200):
+        found.heard("s0", f"fe80::{number:x}%s0", SAID, "multicast")
+        found.met("s0", f"fe80::{number:x}%s0", MAC, "ipv6")
+    for _ in range(99):
+        found.heard("s0", "fe80::1%s0", SAID, "multicast")
+    found.settle(nothing)
+
+    assert told(book) == {"10.77.0.7": (MAC, [], [])}
+    assert len(found._macs) == 100
+    assert max(map(len, found._waiting.values())) == kin.MAX_WAITING
