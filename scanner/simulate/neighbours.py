@@ -92,10 +92,10 @@ class Neighbours:
         kind, at = frame[20], 54
         if kind == _HOP_BY_HOP:
             kind, at = frame[54], at + 8 + frame[55] * 8
-        if kind != _ICMPV6 or len(frame) < at + 8:
-            return
         asker, source, target = frame[6:12], IPv6Address(frame[22:38]), IPv6Address(frame[38:54])
         message = frame[at : 54 + int.from_bytes(frame[18:20], "big")]
+        if kind != _ICMPV6 or len(message) < 8:
+            return
         if message[0] == _SOLICIT and frame[21] == 255 and len(message) >= 24:
             yield from self._advertise(asker, source, IPv6Address(message[8:24]))
         elif message[0] == _ECHO_REQUEST and target == _EVERYBODY:
