@@ -26,6 +26,8 @@ from scanner.model import Grade, Match, Reading
 if TYPE_CHECKING:
     from scanner.knowledge import Knowledge
 
+_REALM = re.compile(r"(?i)\brealm ?= ?\"([^\"]{1,80})\"")
+_SERVER = re.compile(r"^([^/(]{1,80}?) {0,4}(?:[/(]|$)")
 _NUMBERS = {
     "snmp.sysobjectid": re.compile(r"^(?:\.?(?:1|iso)\.3\.6\.1\.4\.1|\S{0,40}enterprises)\.(\d{1,10})(?:\.|$)"),
     "snmp.enterprise": re.compile(r"^(\d{1,10})$"),
@@ -38,13 +40,20 @@ _NAMES = {
     "sip.gb28181.manufacturer": re.compile(r"^(.{1,200})$"),
     "lldp.med.manufacturer": re.compile(r"^(.{1,200})$"),
     "mdns.txt": re.compile(r"(?i)^manufacturer=(.{1,200})$"),
+    "http.header.www-authenticate": _REALM,
+    "rtsp.header.www-authenticate": _REALM,
+    "http.header.server": _SERVER,
+    "rtsp.header.server": _SERVER,
+    "dhcp.vendor_class": re.compile(r"^(.{1,200})$"),
     "tls.subject": re.compile(r"(?i)(?:^|[,/]) {0,4}o ?= ?\"?(.{1,200}?)\"?(?= {0,4}[,/] {0,4}[a-z]{1,20} ?=|$)"),
 }
 """Where a manufacturer's name stands: UPnP Device Architecture 2.3, ONVIF GetDeviceInformation and scopes, GB/T 28181
-DeviceInfo, ANSI/TIA-1057 inventory, and the organisation of a certificate (X.520)."""
-_CLAIMS = frozenset({"onvif.device_information", "onvif.scopes", "tls.subject"})
-"""Names that are never more than `shared`: cameras copy a well-known maker's in ONVIF, to be taken in by recorders that
-ask for it, and on a network of that very organisation a certificate may be one of its own servers'."""
+DeviceInfo, ANSI/TIA-1057 inventory; and where many firmwares put their maker's: the realm of a challenge, the name of a
+server, the vendor class of DHCP (RFC 2132, 9.13), the organisation of a certificate (X.520)."""
+_OWN = frozenset({"upnp.manufacturer", "sip.gb28181.manufacturer", "lldp.med.manufacturer", "mdns.txt"})
+"""Names that nobody else is known to write. All others are never more than `shared`: cameras copy a well-known maker's
+in ONVIF, to be taken in by recorders that ask for it; a realm may name what is protected rather than what protects it;
+and on a network of that very organisation a certificate may be one of its own servers'."""
 _MODELS = {
     "onvif.device_information": re.compile(r"(?im)^model=(.{1,80})$"),
     "upnp.modelname": re.compile(r"^(.{1,80})$"),
@@ -96,7 +105,7 @@ def _named(
         return
     if entity is None or entity.kind is not Business.HARDWARE:
         return
-    strong = entity.oui_means in {OuiMeans.WHOLE_DEVICE, OuiMeans.NONE} and channel not in _CLAIMS
+    strong = entity.oui_means in {OuiMeans.WHOLE_DEVICE, OuiMeans.NONE} and channel in _OWN
     model = next((found for part in _MODELS if family(part) == family(channel)
                   for found, _ in _said(index.get(part, ()), _MODELS[part])), None)  # fmt: skip
     yield _match(

@@ -78,6 +78,9 @@ def test_a_name_given_as_the_manufacturers_is_taken_at_its_word(known: Knowledge
         ("mdns.txt", "note=manufacturer=Hytera"),
         ("http.title", "Hytera"),
         ("tls.subject", "CN=Hytera"),
+        ("http.header.server", "nginx (Hytera)"),
+        ("http.header.www-authenticate", 'Basic realm="Login to Hytera"'),
+        ("http.header.www-authenticate", 'Digest realm="x", nonce="Hytera"'),
         ("tls.subject", "CN=x,O=Hytera user group"),
     ],
 )
@@ -93,10 +96,15 @@ def test_a_name_that_is_part_of_another_text_names_nobody(known: Knowledge, chan
         ("tls.subject", "CN=x,O=Hytera Communications Corporation Limited,C=CN"),
         ("tls.subject", '/C=CN/O="Hytera"/CN=x'),
         ("tls.subject", "o=hytera"),
+        ("http.header.server", "Hytera"),
+        ("http.header.server", "Hytera/1.0"),
+        ("rtsp.header.server", "Hytera (Linux)"),
+        ("http.header.www-authenticate", 'Digest qop="auth", realm="Hytera", nonce="1"'),
+        ("dhcp.vendor_class", "HYTERA"),
     ],
 )
 def test_a_name_that_others_may_write_is_possible(known: Knowledge, channel: str, value: str) -> None:
-    """Cameras copy a maker's name in ONVIF, and a company's certificate may be its own server's."""
+    """Cameras copy a maker's name in ONVIF, a realm may name a place, a company's certificate may be its own server's."""
     answer = identify(device((channel, value)), known)
     assert (answer.manufacturer, answer.level) == ("hytera", Level.POSSIBLE)
 
