@@ -127,7 +127,8 @@ def claimed(address: str, macs: Sequence[str]) -> str:
 def shared(mac: str, places: Sequence[str]) -> str:
     """The sentence about a MAC that stands for several addresses and is not known to be one device."""
     why = "a router, proxy ARP, a lease that moved, or one device with several addresses"
-    return f"{mac} stands for {len(places)} addresses ({_some(places, ', ')}): {why}; each is shown by itself"
+    shown = "each is shown by itself" if len(places) <= SEVERAL else "it is shown once, and says nothing of them"
+    return f"{mac} stands for {len(places)} addresses ({_some(places, ', ')}): {why}; {shown}"
 
 
 def _some(parts: Sequence[str], between: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
 
@@ -18,7 +18,8 @@ import msgspec
 from scanner import assess
 from scanner.config import Plan
 from scanner.discover import assumed
-from scanner.discover.book import Book, Entry, united
+from scanner.discover.book import SEVERAL, Book, Entry, united
+from scanner.discover.book import name as name_of
 from scanner.engine.asking import Minds, Opinion
 from scanner.errors import Code
 from scanner.knowledge import Knowledge
@@ -87,6 +88,12 @@ class Harvest:
         self.foreign: list[str] = []
         self.strangers: dict[str, None] = {}
         """MACs that stand for several addresses, for a reason that is not known."""
+        self.own: Collection[str] = ()
+        """Addresses that are known to be a router's own: its MAC is told with them."""
+        self.masks: Collection[str] = ()
+        """MACs of routers that answer ARP for a whole link: no sign of life, and told as a warning."""
+        self._with_mac: set[str] = set()
+        """MACs of devices that were told."""
         self.everywhere: list[str] = []
         """Addresses where something accepts every connection and says nothing: no devices."""
         self.failures: list[tuple[Code, str]] = []
@@ -166,6 +173,9 @@ class Harvest:
                 mark()
         left = [entry for entry in entries if self._book.holds(entry)]
         self._out(self._enter(self._finished(left)), journal=journal)
+        crowds = [mac for mac in self._book.crowded(SEVERAL) if self._many(mac) and mac not in self.masks]
+        once = [(self._stranger(mac), None) for mac in crowds if mac not in self._with_mac]
+        self._out(self._enter(once), journal=journal)
 
     async def again(self, finished: Iterable[Finished]) -> None:
         """Devices that an interrupted scan had finished."""
@@ -193,22 +203,42 @@ class Harvest:
         self.strangers.update(dict.fromkeys(strangers))
         found = []
         for recording in recordings:
+            mac = recording.mac
+            crowded = self._crowded(recording)
             places = [place for place in (recording.ip, *recording.addresses) if place is not None]
-            parts = [by_address[key] for place in places if (key := (recording.mac, place)) in by_address]
+            parts = [by_address[key] for place in places if (key := (mac, place)) in by_address]
             mine = sum(self._ledger.packets.pop(place, 0) for place in places)
             opinions = [opinion for part in parts if (opinion := self._minds.part(part)) is not None]
             found.append((Finished(
-                recording=recording, packets=mine + sum(part.packets for part in parts),
+                recording=_bare(recording) if crowded else recording,
+                packets=mine + sum(part.packets for part in parts),
                 bytes_sent=sum(self._ledger.bytes.pop(place, 0) for place in places),
                 methods=tuple(sorted({name for part in parts for name in part.methods})),
-                apart=len(self._book.places(recording.mac)) > len(places),
+                apart=not crowded and len(self._book.places(mac)) > len(places),
                 silent=not any(part.answered for part in parts), foreign=any(part.foreign for part in parts),
                 stopped=next((part.stopped for part in parts if part.stopped), None),
-            ), opinions[0] if opinions else None))  # fmt: skip
+            ), opinions[0] if opinions and not crowded else None))  # fmt: skip
         for entry in by_address.values():
             self._book.finish(entry.address, entry.mac)
             entry.release()
         return found
+
+    def _crowded(self, recording: Recording) -> bool:
+        """Whether its MAC is a router's, or proxy ARP's: it stands for more addresses than one device has, and is not
+        known to be that of this address. Then it is told once, by itself, and says nothing of who is behind it.
+        """
+        return self._many(recording.mac) and not recording.addresses and recording.ip not in self.own
+
+    def _many(self, mac: str | None) -> bool:
+        """Whether a MAC stands for more addresses of IPv4 than one device has; of IPv6 a host has any number."""
+        places = self._book.places(mac)
+        return len(places) > SEVERAL and sum(":" not in place for place in places) > SEVERAL
+
+    @staticmethod
+    def _stranger(mac: str) -> Finished:
+        """A MAC that stands for many addresses, by itself: that it is there is all that is known of it."""
+        seen = Observation(channel="mac", value=mac, via=Via.HEARD)
+        return Finished(recording=Recording(id=mac.replace(":", ""), mac=mac, observations=(seen,)), silent=True)
 
     def _enter(self, finished: Sequence[tuple[Finished, Opinion | None]]) -> list[tuple[Finished, Device]]:
         told = []
@@ -217,6 +247,8 @@ class Harvest:
             self.tally.add(device, silent=one.silent)
             self.methods.update(one.methods)
             name = assess.shown(device)
+            if one.recording.mac is not None:
+                self._with_mac.add(one.recording.mac)
             if one.foreign:
                 self.foreign.append(name)
             if one.stopped:
@@ -257,6 +289,12 @@ class Harvest:
     def _fail(self, code: Code, text: str) -> None:
         if (code, text) not in self.failures:
             self.failures.append((code, text))
+
+
+def _bare(recording: Recording) -> Recording:
+    """The recording without the MAC that is not its own."""
+    place = recording.ip or recording.id
+    return msgspec.structs.replace(recording, id=name_of(place, None), mac=None)
 
 
 def _nobody(entry: Entry) -> bool:

@@ -127,6 +127,7 @@ class Stages:
         self.harvest = Harvest(
             plan, knowledge, self.book, self.ledger, self.scene.asked, tell=tell, keep=keep, minds=self.minds
         )  # fmt: skip
+        self.harvest.own, self.harvest.masks = self.topology.gateways, self._masks
         self._lanes = _Lanes(self.book)
         self._past = past
         self._record = record

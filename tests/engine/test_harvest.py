@@ -9,7 +9,7 @@ import pytest
 
 from scanner import knowledge
 from scanner.config import Plan
-from scanner.discover.book import Book, Entry, Sighting
+from scanner.discover.book import SEVERAL, Book, Entry, Sighting
 from scanner.engine.harvest import Finished, Harvest, unanswered
 from scanner.knowledge import Knowledge
 from scanner.model import Device, Observation, Via
@@ -147,3 +147,35 @@ def test_finished_devices_of_an_interrupted_scan_are_told_again_and_written_only
     assert [d.key for d in second.told] == ["3cef8c000001"]
     assert (second.written, second.harvest.quiet) == ([], ["10.0.0.1"])
     assert second.book.sighted(Sighting("10.0.0.1", "3c:ef:8c:00:00:01", "arp")) is None
+
+
+def test_a_mac_that_stands_for_many_addresses_is_told_once_and_accuses_nobody_behind_it(known: Knowledge) -> None:
+    """The same as in a picture of imports: proxy ARP, or a router."""
+    scan = Scan(known)
+    router, camera = "c4:2f:90:a7:b5:d1", "3c:ef:8c:00:00:01"
+    behind = [scan.device(f"10.0.0.{n}", router) for n in range(1, SEVERAL + 2)]
+    scan.harvest.finish([*behind, scan.device("10.0.0.99", camera)])
+
+    told = {device.recording.ip: device for device in scan.told}
+    macs: dict[str | None, str | None] = {f"10.0.0.{n}": None for n in range(1, SEVERAL + 2)}
+    assert {ip: d.recording.mac for ip, d in told.items()} == macs | {"10.0.0.99": camera, None: router}
+    assert all(told[f"10.0.0.{n}"].identity.manufacturer is None for n in range(1, SEVERAL + 2))
+    assert told[None].identity.manufacturer == "hikvision"
+    assert len({device.key for device in scan.told}) == len(scan.told)
+
+
+def test_a_router_that_is_known_by_its_own_address_keeps_its_mac(known: Knowledge) -> None:
+    scan = Scan(known)
+    router = "c4:2f:90:a7:b5:d1"
+    scan.harvest.own = {"10.0.0.1"}
+    scan.harvest.finish([scan.device(f"10.0.0.{n}", router) for n in range(1, SEVERAL + 2)])
+
+    assert [d.recording.ip for d in scan.told if d.recording.mac == router] == ["10.0.0.1"]
+
+
+def test_many_addresses_of_ipv6_are_one_hosts(known: Knowledge) -> None:
+    scan = Scan(known)
+    entries = [scan.device(f"fe80::{n:x}", "c4:2f:90:a7:b5:d1") for n in range(1, SEVERAL + 2)]
+    scan.harvest.finish(entries)
+
+    assert all(device.recording.mac for device in scan.told)
