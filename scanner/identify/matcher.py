@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scanner.identify.declared import CHANNELS, declared
 from scanner.identify.prefilter import Needs, Prefilter, needs
 from scanner.knowledge.companies import OuiMeans
 from scanner.knowledge.fingerprints import FILLED, Fingerprint, Hit
-from scanner.model import Grade, Match, Reading
+from scanner.model import Grade, Match, Observation, Reading
 from scanner.values import normal_mac
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 MAX_FIELD = 200
 """Characters of one field that a group may fill."""
+REMEMBERED = 1024
+"""What was said on one channel, so often: devices of one kind say the same, and it is tried once for all of them."""
+MAX_REMEMBERED = 8192
+"""Characters above which that is not remembered."""
 
 _SLOT = re.compile(r"\{(\w+)\}")
 
@@ -46,6 +50,7 @@ class Matcher:
         self._prefilter = Prefilter(known)
         self._mentioned: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {}
         self._always = lru_cache(maxsize=4096)(self._tried)
+        self._known = lru_cache(maxsize=REMEMBERED)(self._told)
 
     def worth_trying(self, index: Mapping[str, Sequence[Reading]]) -> bool:
         """Whether `fitting` would try any fingerprint at all."""
@@ -66,11 +71,27 @@ class Matcher:
         """What tells the same again and again of a device that says more and more."""
         return Fitting(self)
 
-    def candidates(self, channel: str, readings: Sequence[Reading]) -> list[Fingerprint]:
+    def candidates(self, channel: str, readings: Sequence[Reading]) -> Sequence[Candidate]:
         """The fingerprints that are worth trying for what was said on one channel, in the order they are tried."""
-        found = [*self._always(channel)]
-        found += [self._by_id[i] for i in sorted(self._prefilter.worth_trying(channel, readings))]
-        return found
+        if not self._always(channel) and not self._prefilter.knows(channel):
+            return ()
+        values = tuple(reading.value for reading in readings)
+        told = self._known if sum(map(len, values)) <= MAX_REMEMBERED else self._told
+        return told(channel, values)
+
+    def _told(self, channel: str, values: tuple[str, ...]) -> tuple[Candidate, ...]:
+        """The candidates for these values; of conditions on this channel alone, those that are met."""
+        readings = [Reading(channel, value, _NOBODY) for value in values]
+        worth = [*self._always(channel)]
+        worth += [self._by_id[i] for i in sorted(self._prefilter.worth_trying(channel, readings))]
+        found = []
+        for fingerprint in worth:
+            if self._mentions(fingerprint) != (frozenset((channel,)), ()):
+                found.append(Candidate(fingerprint))
+            elif (hit := fingerprint.test({channel: readings})) is not None:
+                places = tuple(place for r in hit.readings for place, own in enumerate(readings) if own is r)
+                found.append(Candidate(fingerprint, places, hit.caught))
+        return tuple(found)
 
     def concerned(self, fingerprint: Fingerprint, channels: AbstractSet[str]) -> bool:
         """Whether anything on these channels can change the answer of a fingerprint."""
@@ -86,6 +107,24 @@ class Matcher:
             known = (frozenset(name for name in named if not name.endswith(".*")), open_)
             self._mentioned[fingerprint.id] = known
         return known
+
+
+class Candidate(NamedTuple):
+    """A fingerprint that is worth trying; one that concerns a single channel has been tried on what is said there."""
+
+    fingerprint: Fingerprint
+    places: tuple[int, ...] | None = None
+    """Which of the channel's readings it fits; None: not tried yet."""
+    caught: Mapping[str, str] | None = None
+
+    def test(self, channel: Sequence[Reading], index: Mapping[str, Sequence[Reading]]) -> Hit | None:
+        """What the fingerprint catches, of the readings of its channel or of all."""
+        if self.places is None:
+            return self.fingerprint.test(index)
+        return Hit(tuple(channel[place] for place in self.places), dict(self.caught or ()))
+
+
+_NOBODY = Observation(channel="", value="")
 
 
 def _mentioned(match: Mapping[str, Any]) -> Iterator[str]:
@@ -105,7 +144,7 @@ class Fitting:
     def __init__(self, matcher: Matcher) -> None:
         self._matcher = matcher
         self._index: dict[str, list[Reading]] = {}
-        self._candidates: dict[str, list[Fingerprint]] = {}
+        self._candidates: dict[str, Sequence[Candidate]] = {}
         self._hits: dict[str, Hit | None] = {}
 
     def fitting(self, index: Mapping[str, Sequence[Reading]]) -> list[tuple[Fingerprint, Hit]]:
@@ -124,14 +163,15 @@ class Fitting:
             candidates = self._candidates.get(channel)
             if candidates is None:
                 candidates = self._candidates[channel] = self._matcher.candidates(channel, readings)
-            for fingerprint in candidates:
+            for candidate in candidates:
+                fingerprint = candidate.fingerprint
                 name = fingerprint.id
                 if name in hits:
                     continue
                 if name in self._hits and not (changed and self._matcher.concerned(fingerprint, changed)):
                     hit = self._hits[name]
                 else:
-                    hit = fingerprint.test(index)
+                    hit = candidate.test(readings, index)
                 hits[name] = hit
                 if hit is not None:
                     found.append((fingerprint, hit))

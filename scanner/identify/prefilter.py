@@ -63,6 +63,10 @@ class Prefilter:
             automaton.make_automaton()
             self._automata[channel] = automaton
 
+    def knows(self, channel: str) -> bool:
+        """Whether any fingerprint waits for something on this channel."""
+        return channel in self._automata
+
     def worth_trying(self, channel: str, readings: Sequence[Reading]) -> set[str]:
         """The ids whose literals occur in these readings of one channel."""
         automaton = self._automata.get(channel)

@@ -8,14 +8,21 @@ from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 
+from msgspec.structs import replace
+
 from scanner.channels import find
 from scanner.errors import RulesProblem
 from scanner.model import Observation, Reading, Recording
-from scanner.protocols.base import Protocol
+from scanner.protocols.base import Field, Protocol
 from scanner.values import normal_mac
 
 GROUP = "lanveto.protocols"
 """Entry-point group in which third parties register theirs: `name = package.module:PROTOCOL`."""
+
+SHARED = 512
+"""Answers of which is remembered what they say: devices of one kind give the same."""
+MAX_SHARED = 16_384
+"""Characters above which that is not remembered."""
 
 _ROOMS = frozenset({"base"})  # files here that are not protocols
 
@@ -80,16 +87,21 @@ def read(observation: Observation) -> tuple[Reading, ...]:
 @lru_cache(maxsize=1024)
 def _read(observation: Observation) -> tuple[Reading, ...]:
     """Remembered for a while: a scan thinks of a device again whenever it has said more."""
-    return tuple(_fields(observation))
+    fields = _known_fields if len(observation.value) <= MAX_SHARED else _fields
+    said = replace(observation, at=None, source=None)
+    return tuple(Reading(channel, value, observation) for channel, value in fields(said))
 
 
-def _fields(observation: Observation) -> Iterator[Reading]:
+def _fields(observation: Observation) -> tuple[Field, ...]:
     name = observation.channel.lower()
-    yield Reading(name, observation.value, observation)
     protocol = reader(name)
-    if protocol is not None:
-        for channel, value in protocol.read(observation):
-            yield Reading(channel.lower(), value, observation)
+    own = (name, observation.value)
+    if protocol is None:
+        return (own,)
+    return (own, *((channel.lower(), value) for channel, value in protocol.read(observation)))
+
+
+_known_fields = lru_cache(maxsize=SHARED)(_fields)
 
 
 def read_all(recording: Recording) -> tuple[Reading, ...]:

@@ -8,9 +8,15 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import lru_cache
 
 from scanner.model import Observation
 from scanner.protocols.fields import mask_json, mask_xml, remask
+
+SHARED = 512
+"""Answers of which is remembered whether there is anything to mask: devices of one kind give the same."""
+MAX_SHARED = 16_384
+"""Characters above which that is not remembered."""
 
 _SHAPE = str.maketrans("123456789bcdefBCDEF", "000000000aaaaaAAAAA")
 _NONCE = re.compile(r"(?i)\b((?:c?nonce|opaque)\s{0,4}=\s{0,4})(\"?)([^\",;\s]{1,1024})")
@@ -44,7 +50,14 @@ def answer(observation: Observation) -> Observation:
 
 
 def _concerned(value: str) -> bool:
-    return value.startswith("hex:") or _WORTH.search(value) is not None
+    return value.startswith("hex:") or (_known_worth if len(value) <= MAX_SHARED else _worth)(value)
+
+
+def _worth(value: str) -> bool:
+    return _WORTH.search(value) is not None
+
+
+_known_worth = lru_cache(maxsize=SHARED)(_worth)
 
 
 def _masked(text: str) -> str:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from scanner import knowledge, recordings
 from scanner.identify import Mind, identify
-from scanner.identify.matcher import Matching, matches
+from scanner.identify.matcher import Matcher, Matching, index_of, matches
 from scanner.knowledge import Knowledge
 from scanner.knowledge.fingerprints import Hit, Index, Test
 from scanner.model import Level, Observation, Recording
@@ -121,6 +121,24 @@ def test_a_device_that_says_more_and_more_is_thought_of_as_if_it_had_said_all_at
             assert identify(look, known, mind) == identify(look, known)
             sure += mind.consider(readings)[0].level in {Level.LIKELY, Level.CONFIRMED}
     assert sure > 200
+
+
+def test_devices_that_say_the_same_are_tried_once_and_each_keeps_its_own_words(known: Knowledge) -> None:
+    here = Path(__file__).parents[1]
+    corpus = [r for file in (here / "corpus").glob("*.yaml") for r in recordings.load(file).recordings]
+    fresh = Matcher(known.fingerprints)
+    fitted = 0
+    for recording in random.Random(5).sample(corpus, 60):
+        for day in ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"):
+            said = tuple(replace(seen, at=day) for seen in recording.observations)
+            index = index_of(read_all(replace(recording, observations=said)))
+            alone = fresh.listening().fitting(index)
+            assert known.matcher.listening().fitting(index) == alone
+            for fingerprint, hit in alone:
+                assert hit == fingerprint.test(index)
+                assert all(r.observation.at == day for r in hit.readings if r.channel != "mac")
+                fitted += 1
+    assert fitted > 200
 
 
 def test_what_was_not_said_anew_is_not_looked_at_again(known: Knowledge, monkeypatch: pytest.MonkeyPatch) -> None:
