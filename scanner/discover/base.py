@@ -6,7 +6,8 @@ The engine makes one object of the class for a scan and calls it at these moment
 * `search`, for every `Ground` that suits it, portion by portion of a big one, together with all other ways: whoever is
   found is entered in `Scene.book`;
 * `again`, after it: a second look for those who stayed silent, while those who were found are asked already;
-* `survey`, for the hosts that a portion brought, before they are asked by TCP: looks more closely.
+* `survey`, for the hosts that a portion brought, before they are asked by TCP, together with all other ways: looks
+  more closely.
 
 A way that cannot do its work raises `Unable` with the reason; the report says so, and a way that stands in for it gets
 the ground instead. `expect` says what `search` would send, for `--dry-run`, and sends nothing.
@@ -143,6 +144,8 @@ class Scene:
     """Why a host must not be spoken to any more, or None."""
     hints: Callable[[Entry], frozenset[str]]
     """The makers that something a host said points to."""
+    enough: Callable[[Entry], bool]
+    """Whether a host has said enough by now: it is asked nothing more."""
     unable: Callable[[str, str], None]
     """Enters a part of a way that could not be done, under a name of its own, and why."""
     expect: Callable[[float], None]

@@ -1,5 +1,10 @@
 """The stateless TCP SYN sweep: which hosts are there, and which of their ports are open, without a connection.
 
+Behind routers it finds hosts. On a link, where ARP has found them, it tells a user in a hurry (`--fast`) their open
+ports before anybody connects: no connection is tried where a port refuses, and a port that says nothing is tried by
+connecting all the same, for a filter may have dropped the probe. Scans at other speeds do without it there: they ask
+the most telling ports first and stop when they know enough, with fewer packets than a probe to every port.
+
 Ports are asked in rounds, each port of many hosts before the next one, so that no device hears two probes at once:
 between two rounds lies the time a device needs to answer. A second pass goes to what stayed silent.
 """
@@ -7,6 +12,7 @@ between two rounds lies the time a device needs to answer. A second pass goes to
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from bisect import bisect_right
@@ -16,6 +22,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from scanner import ports as known_ports
+from scanner.config import Speed
 from scanner.discover import base
 from scanner.discover.base import Expected, Ground, Scene, Unable
 from scanner.discover.book import Sighting
@@ -28,6 +35,7 @@ from scanner.net.syn import PACKET_BYTES, Answer, SynSocket, Way
 
 if TYPE_CHECKING:
     from scanner.config import Plan
+    from scanner.discover.book import Entry
     from scanner.net.interfaces import Topology
     from scanner.net.ledger import Ledger
 
@@ -42,9 +50,12 @@ NO_RAW = (
     "together, without a connection"
 )
 SWITCHED_OFF = "switched off: no raw sockets"
+NEAR_QUIET = 0.2
+"""Seconds without an answer after which a sweep of hosts on a link is over: what answers later is tried anyway."""
 _GATEWAY_SECONDS = 0.3  # for the router's answer, three times
 _HOSTS = 16_384  # of one group: memory stays flat, and a round of an unthrottled sweep lasts about `GAP` by itself
 _BATCH = 512
+_THOUGHTS = 16  # hosts between two turns of everybody else
 
 
 class Swept(NamedTuple):
@@ -101,12 +112,17 @@ class _Sweep:
         self._places = {port: 1 << place for place, port in enumerate(sock.sequences.ports)}
         self._heard: dict[int, int] = {}  # host → bits of the ports that answered
         self._waiting = 0  # probes that have no answer yet
+        self._round = self._unheard = 0  # the bit of the port that is asked now, and probes to it without an answer
         self._asked = False
         self._broken: LinkGone | None = None
 
     def complete(self) -> bool:
         """Whether every probe has been answered: then there is nothing to wait for, and nobody silent."""
         return not self._waiting
+
+    def _all_heard(self) -> bool:
+        """Whether every probe of this round has been answered."""
+        return self._unheard <= 0
 
     def check(self) -> None:
         """Raises `LinkGone` where the link went away while answers were read."""
@@ -133,6 +149,7 @@ class _Sweep:
             return
         self._heard[answer.address] = known | bit
         self._waiting -= 1
+        self._unheard -= bit == self._round
         address = socket.inet_ntoa(struct.pack("!I", answer.address))
         self._ledger.count(address, 2 if answer.open else 1, 0)
         if self._ledger.logs and answer.open:
@@ -153,9 +170,10 @@ class _Sweep:
                     if not heard(host, 0) & bit
                 ]  # fmt: skip
                 self._waiting += len(round_) if anew else 0
+                self._round, self._unheard = bit, len(round_)
                 await self._send(round_)
                 if round_ and (rest := (self._gap or GAP) - (loop.time() - began)) > 0:
-                    await self.lull.wait(rest, rest, over=None if self._gap else self.complete)
+                    await self.lull.wait(rest, rest, over=None if self._gap else self._all_heard)
                 self.check()
 
     async def _send(self, probes: Sequence[tuple[int, int, int]]) -> None:
@@ -186,12 +204,18 @@ class Syn(base.Way):
     order = 20
 
     def suits(self, ground: Ground, plan: Plan) -> bool:
-        """Behind routers and tunnels."""
-        return ground.reach is Reach.ROUTED and ground.whole > 0
+        """Behind routers and tunnels; on links for those in a hurry."""
+        return (ground.reach is Reach.ROUTED and ground.whole > 0) or (ground.reach is Reach.LINK and _hurried(plan))
 
     def expect(self, ground: Ground, plan: Plan) -> Expected:
-        """Both passes."""
+        """Both passes; on a link one, to the hosts that were found."""
         _check(plan)
+        if ground.link is not None:
+            return Expected(
+                f"{ground.link.name}: TCP SYN probes to each host found, ports {', '.join(map(str, plan.ports))}, "
+                f"{plan.arp_rate:g} a second; an open port is told at once that no connection is wanted",
+                min(ground.count, 1024) * len(plan.ports) / plan.arp_rate + len(plan.ports) * GAP + NEAR_QUIET,
+            )  # fmt: skip
         asked = known_ports.life(plan.ports)
         return Expected(
             f"behind a router or tunnel: {ground.count} addresses, TCP SYN probes to ports "
@@ -201,8 +225,10 @@ class Syn(base.Way):
         )  # fmt: skip
 
     async def search(self, ground: Ground, scene: Scene) -> str | None:
-        """Both passes, by every way that leads to a part of the ground."""
+        """Both passes, by every way that leads to a part of the ground; on a link nothing until hosts are found."""
         _check(scene.plan)
+        if ground.link is not None:
+            return None
         routes = _Routes(ground, scene.topology)
         pace = Pace(scene.plan.probe_rate)
         asked = known_ports.life(scene.plan.ports)
@@ -235,6 +261,63 @@ class Syn(base.Way):
         swept = await asyncio.gather(*(one(place, route) for place, route in enumerate(routes.all)))
         drops = sum(part.drops for part in swept)
         return f"{drops} answers were lost for lack of room: scan more slowly" if drops else None
+
+    async def survey(self, entries: Sequence[Entry], scene: Scene) -> None:
+        """On links: which ports of these hosts are open and which are closed, one pass; whatever it leaves open, and
+        whatever it cannot do, is found out by connecting.
+        """
+        if not _hurried(scene.plan) or not scene.plan.raw or not permitted():
+            return
+        for way, hosts in await _neighbours(entries, scene):
+            with contextlib.suppress(OSError, LinkGone):  # whoever watches the links tells what became of them
+                await _near(way, hosts, scene)
+
+
+async def _near(way: Way, hosts: dict[str, Entry], scene: Scene) -> None:
+    """One pass over all ports of hosts on a link."""
+
+    def found(address: str, port: int, is_open: bool) -> None:
+        entry = hosts[address]
+        entry.methods.add(METHOD)
+        (entry.open if is_open else entry.closed).add(port)
+
+    numbers = list(way.macs or ())
+    pace = Pace(scene.plan.arp_rate)
+    await sweep(
+        way, lambda: numbers, scene.plan.ports, pace, scene.ledger, found, passes=1, quiet=NEAR_QUIET
+    )  # fmt: skip
+
+
+async def _neighbours(entries: Sequence[Entry], scene: Scene) -> list[tuple[Way, dict[str, Entry]]]:
+    """The hosts on links about which a sweep could tell something new, by our own address there.
+
+    One that has several addresses is left out: it would hear several probes at once.
+    """
+    found: dict[tuple[str, str], dict[str, Entry]] = {}
+    for turn, entry in enumerate(entries):
+        if turn % _THOUGHTS == 0:
+            await asyncio.sleep(0)
+        link = scene.topology.link(entry.link) if entry.link is not None else None
+        if link is None or entry.mac is None or ":" in entry.address or entry.done:
+            continue
+        if not scene.book.sole(entry) or len(scene.book.places(entry.mac)) > 1 or scene.halted(entry) is not None:
+            continue
+        address = IPv4Address(entry.address)
+        own = next((str(own.ip) for own in link.addresses if address in own.network), None)
+        if own is not None and not (entry.observations and scene.enough(entry)):
+            found.setdefault((link.name, own), {})[entry.address] = entry
+    ways = []
+    for (name, own), hosts in found.items():
+        link = scene.topology.link(name)
+        assert link is not None
+        macs = {int(IPv4Address(e.address)): bytes.fromhex((e.mac or "").replace(":", "")) for e in hosts.values()}
+        ways.append((Way(link, own, macs=macs), hosts))
+    return ways
+
+
+def _hurried(plan: Plan) -> bool:
+    """Whether the ports of hosts on links are swept: at other speeds a scan sends less without that."""
+    return plan.speed is Speed.FAST and not plan.port_map
 
 
 def _check(plan: Plan) -> None:

@@ -122,7 +122,7 @@ class Stages:
             plan=plan, topology=self.topology, ledger=self.ledger, protocols=self._protocols, book=self.book,
             kin=self.kin, links=ways.links((*self.segments, *self.sixes.values())), heard=self._heard,
             tick=self._searching, warn=self.warn, fail=self.fail, halted=self._halted, expect=self._expect,
-            unable=self._unable, hints=self._hints, stack=AsyncExitStack(),
+            unable=self._unable, hints=self._hints, enough=self._enough, stack=AsyncExitStack(),
         )  # fmt: skip
         self.harvest = Harvest(
             plan, knowledge, self.book, self.ledger, self.scene.asked, tell=tell, keep=keep, minds=self.minds
@@ -395,9 +395,14 @@ class Stages:
         await asyncio.shield(self._ready)
         if entries:
             self._load_neighbours(writer)
-            for way in self._ways:
-                await way.survey(entries, self.scene)
+            await self._survey(entries)
             await self._ask_all(entries)
+
+    async def _survey(self, entries: Sequence[Entry]) -> None:
+        """All ways look more closely, together: one waits for answers while another one sends."""
+        async with asyncio.TaskGroup() as group:
+            for way in self._ways:
+                group.create_task(way.survey(entries, self.scene), name=f"scan-survey-{way.name}")
 
     def _hints(self, entry: Entry) -> frozenset[str]:
         try:
@@ -405,13 +410,18 @@ class Stages:
         except Exception:  # noqa: BLE001 - a defect of ours: told when the device is asked, and it must not end the scan
             return frozenset()
 
+    def _enough(self, entry: Entry) -> bool:
+        try:
+            return self.minds.of(entry).enough()
+        except Exception:  # noqa: BLE001 - as above
+            return False
+
     async def _second_look(self) -> None:
         """Hosts that are there and answered no question are asked the most telling ones once more, later."""
         again = [e for e in self.book.entries() if e.done and not (e.foreign or e.answered or e.closed)]
         if again:
             await asyncio.sleep(AGAIN_SECONDS)
-            for way in self._ways:
-                await way.survey(again, self.scene)
+            await self._survey(again)
             await self._ask_all(again, again=True)
 
     async def _ask_all(self, entries: list[Entry], *, again: bool = False) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address
 from itertools import pairwise
 from pathlib import Path
@@ -11,12 +12,16 @@ from typing import Any
 
 import pytest
 
+from scanner.config import Plan, Speed
 from scanner.discover import syn
+from scanner.discover.base import Ground, Unable
 from scanner.net import interfaces
+from scanner.net.interfaces import Reach
 from scanner.net.ledger import Ledger
 from scanner.net.pace import Pace
 from scanner.net.packet import LinkGone
 from scanner.net.syn import Way
+from scanner.targets import Span
 
 pytestmark = pytest.mark.root
 Build = Callable[[dict[str, str]], Any]
@@ -164,3 +169,18 @@ def test_manners_keep_their_gap_whatever_is_answered(segment: Build) -> None:
     began = time.monotonic()
     sweep(list(DEVICES), (80, 443, 554), gap=0.4)
     assert time.monotonic() - began >= 1.2
+
+
+@pytest.mark.parametrize(("speed", "sweeps"), [(Speed.FAST, True), (Speed.NORMAL, False), (Speed.GENTLE, False)])
+def test_hosts_on_a_link_are_swept_only_for_those_in_a_hurry(*, speed: Speed, sweeps: bool) -> None:
+    link = interfaces.Link("x0", 2, "aa:bb:cc:dd:ee:ff", True, True, True)
+    ground = Ground(Reach.LINK, link, (Span(number("10.77.0.0"), number("10.77.0.255")),))
+    plan = Plan(speed=speed)
+
+    assert syn.Syn().suits(ground, plan) is sweeps
+    if sweeps:
+        told = syn.Syn().expect(ground, plan)
+        assert told.text.startswith("x0: TCP SYN probes to each host found, ports 80, 443, 554")
+        assert told.seconds < 5
+        with pytest.raises(Unable):
+            syn.Syn().expect(ground, replace(plan, raw=False))

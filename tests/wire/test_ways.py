@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from scanner import ports
 from scanner.model import Observation, Recording
 from scanner.net import neighbour_table
 from scanner.recordings import load
 from scanner.simulate.lab import Lab
 
 pytestmark = pytest.mark.root
+SYN = 2
+"""The flags of TCP that a first segment has."""
 
 
 def device(number: int, ports: str = "80", **more: Any) -> Recording:
@@ -78,6 +82,41 @@ def test_behind_a_router_others_find_the_same_hosts_by_connecting(somebody: Any)
     assert methods(report)["connect"] == (True, 3)
     assert methods(report)["icmp"] == (True, 3)
     assert json.dumps(report).count("Root would have told open ports") == 1
+
+
+def test_in_a_hurry_no_connection_is_tried_where_a_port_refuses(
+    me: Any, capture: Any, fleet: tuple[Recording, ...]
+) -> None:
+    """Ports of hosts on a link are known before anybody connects; what a filter keeps to itself is tried all the same."""
+    turret = next(r for r in fleet if r.id == "hik-turret")
+    by_tcp = tuple(o for o in turret.observations if o.channel.startswith("http") and not o.tls)
+    at_once, behind_a_filter = (
+        replace(turret, observations=by_tcp, id=f"turret-{n}", ip=f"10.77.0.{n}", mac=f"02:56:e3:00:00:0{n}")
+        for n in (1, 4)
+    )
+    several = device(6, "", addresses=("10.77.0.7",))
+    there = [at_once, device(2, ""), behind_a_filter, device(5, "80"), several]
+    bare = "ip daddr 10.77.0.4 tcp flags & (syn | ack) == syn tcp doff 6 drop"  # the kernel's own probes are longer
+    with Lab(there, network="10.77.0.0/25") as lab:
+        rules = f"table ip filter {{ chain in {{ type filter hook input priority -5; {bare};\n}}\n}}"
+        subprocess.run(["nsenter", f"--net=/proc/{lab.pid}/ns/net", "nft", rules], check=True)
+        with capture(lab.enter([])) as caught:
+            report, _ = me.scan("10.77.0.0/25", "--fast", "--exclude", "10.77.0.5", enter=lab.enter([]))
+        violations = lab.violations()
+
+    asked = [(peer, port, mine) for ours, peer, port, mine, flags, _ in caught.tcp if ours and flags == SYN]
+    refusing = [(port, mine) for peer, port, mine in asked if peer == "10.77.0.2"]
+    assert sorted(port for port, _ in refusing) == sorted(ports.ASKED)  # each once
+    (probe,) = {mine for _, mine in refusing}
+    connected = {(peer, port) for peer, port, mine in asked if mine != probe}
+    assert {port for peer, port in connected if peer == "10.77.0.1"} == {o.port for o in by_tcp}
+    # One device with two addresses would hear two probes at once: it is asked one by one.
+    assert {peer for peer, _, mine in asked if mine == probe} == {f"10.77.0.{n}" for n in (1, 2, 4)}
+    assert "10.77.0.5" not in {target for _, _, target in caught.frames}
+    assert set(caught.together().values()) <= {0, 1}
+    assert violations == []
+    assert [d["ip"] for d in report["devices"] if d["manufacturer"] == "hikvision"] == ["10.77.0.1", "10.77.0.4"]
+    assert methods(report)["syn"] == (True, 2)
 
 
 def test_more_hosts_than_the_neighbour_table_holds_are_all_named(me: Any, fleet: tuple[Recording, ...]) -> None:
