@@ -51,7 +51,7 @@ def ports() -> frozenset[int]:
             found |= set(protocol.ports)
         for question in protocol.questions():
             found |= {question.port, *question.listen}
-    return frozenset(found - {0, 53, 161})
+    return frozenset(found - {0, 53})
 
 
 @cache
@@ -272,9 +272,11 @@ class Dissector:
     def _defragmented(self, key: bytes, fragment: int, body: bytes) -> bytes | None:
         """The whole datagram once all its pieces are here (RFC 791), else None."""
         offset, more = (fragment & 0x1FFF) * 8, bool(fragment & 0x2000)
-        if offset + len(body) > 65_535:
+        parts = self._fragments.get(key, {})
+        if offset + len(body) > 65_535 or len(body) + sum(len(piece) for piece, _ in parts.values()) > 131_070:
+            self._fragments.pop(key, None)
             return None
-        parts = self._fragments.setdefault(key, {})
+        self._fragments[key] = parts
         parts[offset] = (body, more)
         place, joined = 0, b""
         while place in parts:
@@ -312,6 +314,8 @@ class Dissector:
         address = shown(source)
         if channel is not None:
             port = sport if sport in self._ports else dport
+            if port == 161 and sport != 161:
+                return  # a question, which holds somebody's password
             yield from self._said(mac, address, channel, data, port, target, seconds, whole, None, protocol.kept)
         elif dport == 137 and (name := registered_name(data)) is not None:
             told = self._first(mac + source, name.encode())

@@ -109,12 +109,15 @@ class Streams:
                 if kind is None:
                     if flow is not None and len(flow.early) < 16:
                         flow.early.append((sequence, payload))  # it came before the beginning
+                        self._bytes += len(payload)
+                        yield from self._bounded()
                     return
                 if self._done.get(key) == sequence or self._told_enough(source, sport, kind):
                     self._drop(key)
                     return
                 flow = self._begin(key, flow, source, sport, kind, sequence, mark)
                 for number, piece in flow.early:
+                    self._bytes -= len(piece)
                     self._add(flow, number, piece)
                 flow.early = []
             self._add(flow, sequence, payload)
@@ -124,6 +127,10 @@ class Streams:
                 yield from self._tell(key, flow, ended=ended)
         elif flow is not None and flags & 5:
             self._drop(key)
+        yield from self._bounded()
+
+    def _bounded(self) -> Iterator[Answered]:
+        """What is told before its end because there are too many streams, or too much of them."""
         if len(self.flows) > MAX_FLOWS or self._bytes > MAX_BYTES:
             oldest = next(iter(self.flows))
             yield from self._tell(oldest, self.flows[oldest], ended=False)
@@ -143,7 +150,7 @@ class Streams:
                 return
             flow = self.flows[key] = Flow(server, port)
         if len(flow.asked) < 32:
-            target = words[1].decode("latin-1")
+            target = words[1][:512].decode("latin-1")
             rtsp = words[2].startswith(b"RTSP")
             flow.asked.append(words[0].decode("latin-1") if rtsp else f"{words[0].decode('latin-1')} {target}")
 
@@ -231,7 +238,7 @@ class Streams:
     def _drop(self, key: bytes) -> None:
         flow = self.flows.pop(key, None)
         if flow is not None:
-            self._bytes -= sum(map(len, flow.parts.values()))
+            self._bytes -= sum(map(len, flow.parts.values())) + sum(len(piece) for _, piece in flow.early)
 
 
 _LIMITS = {

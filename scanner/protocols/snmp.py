@@ -3,9 +3,11 @@
 Asked is one thing only, and last: engine discovery (RFC 3414, 4), a GET of nothing with empty engine id and empty user.
 It needs no secret and starts no login; the Report that answers it carries the agent's engine id, in which stands its
 maker's enterprise number and often its MAC (RFC 3411, SnmpEngineID). Nothing else of the Report is kept: how long an
-agent has been running is nobody's business. Community strings are passwords: this file knows none, and a simulated
-device that hears one, or a user's name, fails its test. Walks (lines `OID = value` in any usual spelling) are made with
-the user's own secret elsewhere (`net/snmp`), never by a scan.
+agent has been running is nobody's business. Where a capture or a mirror port brings the answers that somebody else got
+with his own secret (versions 1 and 2c, which hide nothing), what names the agent's maker and model is read, and nothing
+more: not the community that stands before it, not names and places. Community strings are passwords: this file knows
+none, and a simulated device that hears one, or a user's name, fails its test. Walks (lines `OID = value` in any usual
+spelling) are made with the user's own secret elsewhere (`net/snmp`), never by a scan.
 """
 
 from __future__ import annotations
@@ -22,10 +24,11 @@ from scanner.protocols.fields import bounded, bytes_of, stated_mac, text_of
 
 PORT = 161
 
-_INTEGER, _OCTETS, _SEQUENCE, _GET, _REPORT = 0x02, 0x04, 0x30, 0xA0, 0xA8
+_INTEGER, _OCTETS, _OID, _SEQUENCE, _GET, _RESPONSE, _REPORT = 0x02, 0x04, 0x06, 0x30, 0xA0, 0xA2, 0xA8
 _MAX_MESSAGE = 2048
 """Bytes of a message that is looked at: Reports have some 110."""
 _MAX_ELEMENTS = 16
+_MAX_BINDINGS = 64
 _UNKNOWN_ENGINES = bytes.fromhex("06 0a 2b 06 01 06 03 0f 01 01 04 00 41 01 01")
 """usmStatsUnknownEngineIDs.0 (RFC 3414) with the value 1: what a Report to engine discovery says."""
 
@@ -46,6 +49,8 @@ _SYMBOLS = {
 }  # fmt: skip
 _NAMES = {"1.3.6.1.2.1.1.1.0": "sysdescr", "1.3.6.1.2.1.1.2.0": "sysobjectid", "1.3.6.1.6.3.10.2.1.1.0": "engineid"}
 _MAC_COLUMNS = ("1.3.6.1.2.1.2.2.1.6.", "1.3.6.1.4.1.39165.1.4.")
+_TELLING = ("1.3.6.1.4.1.39165.1.", "1.3.6.1.4.1.50001.1.", *_MAC_COLUMNS[:1])
+"""Trees in which makers (Hikvision has both numbers) name model and firmware, and the addresses of interfaces."""
 _PERSONAL = ("1.3.6.1.2.1.1.4.", "1.3.6.1.2.1.1.6.")  # contact and place: about people, not about makers
 
 
@@ -78,12 +83,17 @@ class Snmp(Protocol):
         return [Question("snmp.engineid", "engine discovery", _question(*numbers), PORT, alone=Alone.LAST)]
 
     def recognise(self, data: bytes) -> str | None:
-        """`snmp.engineid` for a Report with an engine id in it: whoever sends one speaks of itself."""
-        return "snmp.engineid" if _discovered(data) is not None else None
+        """`snmp.engineid` for a Report with an engine id in it: whoever sends one speaks of itself; `snmp.walk` for an
+        answer of version 1 or 2c that names maker or model.
+        """
+        if data[:1] != b"\x30":
+            return None
+        return "snmp.engineid" if _discovered(data) is not None else "snmp.walk" if _answered(data) else None
 
     def kept(self, data: bytes) -> str:
-        """The engine id alone, in hexadecimal digits."""
-        return (_discovered(data) or b"").hex()
+        """The engine id alone, in hexadecimal digits; of an answer the lines of a walk, without its community."""
+        engine = _discovered(data)
+        return engine.hex() if engine is not None else "\n".join(_answered(data))
 
     def services(self, device: Recording) -> Sequence[Service]:
         """UDP 161, where an engine id was recorded, by itself or in a walk."""
@@ -140,7 +150,7 @@ class _Message:
     bindings: bytes
 
 
-def _elements(data: bytes) -> list[tuple[int, bytes]] | None:
+def _elements(data: bytes, most: int = _MAX_ELEMENTS) -> list[tuple[int, bytes]] | None:
     """The elements (tag, content) that `data` consists of by BER (X.690, 8.1), None where it does not, or of too many.
 
     Definite lengths only, as SNMP has them (RFC 3417, 8); one level, so that nothing nests deeper than is asked for.
@@ -150,7 +160,7 @@ def _elements(data: bytes) -> list[tuple[int, bytes]] | None:
     found: list[tuple[int, bytes]] = []
     place = 0
     while place < len(data):
-        if len(found) == _MAX_ELEMENTS or place + 2 > len(data):
+        if len(found) == most or place + 2 > len(data):
             return None
         tag, size = data[place], data[place + 1]
         place += 2
@@ -207,6 +217,43 @@ def _discovered(data: bytes) -> bytes | None:
     if told is None or told.kind != _REPORT or not 5 <= len(told.engine) <= 32 or set(told.engine) in ({0}, {255}):
         return None
     return told.engine
+
+
+def _answered(data: bytes) -> list[str]:
+    """Lines of a walk out of an answer of version 1 or 2c (RFC 1157, 4; RFC 3416, 3): maker, model, addresses."""
+    whole = _elements(data)
+    outer = _inside(whole[0], _SEQUENCE, _INTEGER, _OCTETS, _RESPONSE) if whole and len(whole) == 1 else None
+    if outer is None or len(outer) != 3 or outer[0] not in {b"\0", b"\1"}:
+        return []
+    pdu = _inside((_RESPONSE, outer[2]), _RESPONSE, _INTEGER, _INTEGER, _INTEGER, _SEQUENCE)
+    lines = []
+    bindings = _elements(pdu[3], _MAX_BINDINGS) if pdu is not None else None
+    for binding in bindings or []:
+        pair = _elements(binding[1])
+        if binding[0] != _SEQUENCE or pair is None or len(pair) != 2 or pair[0][0] != _OID:
+            continue
+        oid, (kind, value) = _dotted(pair[0][1]), pair[1]
+        if oid is None or not value or not (oid in _NAMES or oid.startswith(_TELLING)):
+            continue
+        if kind == _OID and (said := _dotted(value)):
+            lines.append(f".{oid} = OID: .{said}")
+        elif kind == _OCTETS:
+            lines.append(f".{oid} = Hex-STRING: {value.hex(' ').upper()}")
+    return lines
+
+
+def _dotted(data: bytes) -> str | None:
+    """An object identifier (X.690, 8.19) in digits and dots; None for none, or one of more than thirty parts."""
+    if not data or data[-1] & 0x80 or len(data) > 90:
+        return None
+    numbers = [0]
+    for byte in data:
+        numbers[-1] = numbers[-1] << 7 | byte & 0x7F
+        if not byte & 0x80:
+            numbers.append(0)
+    first = min(numbers[0] // 40, 2)
+    parts = [first, numbers[0] - 40 * first, *numbers[1:-1]]
+    return ".".join(map(str, parts)) if len(parts) <= 30 and max(parts) < 1 << 32 else None
 
 
 def _element(tag: int, *contents: bytes) -> bytes:

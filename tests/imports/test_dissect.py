@@ -7,6 +7,7 @@ import pytest
 from scanner.imports.base import Heard
 from scanner.imports.dissect import Dissector, dhcp_options, registered_name, time_text
 from tests.imports.frames import CAMERA, arp, datagram, ethernet, ipv4, packed, udp
+from tests.protocols.test_snmp import SAID as SNMP
 
 GROUP = "01:00:5e:7f:ff:fa"
 SSDP = b"NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nLOCATION: http://192.0.2.1/d.xml\r\nSERVER: x\r\nUSN: uuid:1\r\nNTS: ssdp:alive\r\n\r\n"
@@ -148,3 +149,24 @@ def test_a_defect_in_one_frame_costs_only_that_frame(monkeypatch: pytest.MonkeyP
 
     assert list(dissector.frame(arp(), 1.0)) == []
     assert "1 frames could not be read for a defect of lanveto (ZeroDivisionError" in dissector.notes()[0]
+
+
+def test_snmp_answers_of_others_are_read_and_questions_are_not() -> None:
+    """A mirror port brings what a monitoring system asks: its password is nobody's business."""
+    dissector = Dissector()
+    (heard,) = dissector.frame(datagram(SNMP, 161, 50_000, ttl=63), 1.0)
+    assert (heard.mac, heard.address) == (None, "192.0.2.1")
+    (seen,) = heard.observations
+    assert (seen.channel, seen.port) == ("snmp.walk", 161)
+    assert "73 33 63" not in seen.value  # the community
+    assert list(dissector.frame(datagram(SNMP, 50_000, 161), 1.0)) == []
+
+
+def test_fragments_that_overlap_for_ever_are_bounded() -> None:
+    dissector = Dissector()
+    for number in range(4000):
+        body = bytes(60_000)
+        frame = ethernet(ipv4(body, 17, "192.0.2.1", "192.0.2.9", fragment=0x2000 | number % 64, ident=number // 64), 0x0800)
+        assert list(dissector.frame(frame, 1.0)) == []
+    kept = sum(len(piece) for parts in dissector._fragments.values() for piece, _ in parts.values())
+    assert kept < 16 << 20

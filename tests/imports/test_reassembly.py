@@ -8,9 +8,9 @@ import pytest
 
 from scanner.imports.base import Heard
 from scanner.imports.dissect import Dissector
-from scanner.imports.reassembly import MAX_ANSWER, MAX_BYTES, MAX_FLOWS, certificate
+from scanner.imports.reassembly import MAX_ANSWER, MAX_BYTES, MAX_FLOWS, Streams, certificate
 from scanner.protocols import tls
-from tests.imports.frames import request, segment
+from tests.imports.frames import request, segment, tcp
 
 PAGE = b"HTTP/1.1 200 OK\r\nServer: Webs\r\nContent-Type: text/html\r\nContent-Length: 5000\r\n\r\n" + b"<title>x</title>".ljust(5000, b".")
 
@@ -133,3 +133,18 @@ def test_streams_that_never_end_are_bounded() -> None:
             pass
     assert len(dissector.streams.flows) <= MAX_FLOWS + 1
     assert sum(flow.size for flow in dissector.streams.flows.values()) <= MAX_BYTES + MAX_ANSWER
+
+
+def test_what_comes_before_its_beginning_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions whose answers never begin: what follows them must not be kept for ever."""
+    monkeypatch.setattr("scanner.imports.reassembly.MAX_BYTES", 1 << 20)
+    streams = Streams()
+    for client in range(40_000, 40_500):
+        ask = tcp(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", client, 80)
+        assert list(streams.segment(b"\xc0\0\2\x09", b"\xc0\0\2\1", ask, (bytes(6), None))) == []
+        for number in range(4):
+            late = tcp(b"zzzz" + bytes(10_000), 80, client, 1000 + number * 20_000)
+            assert list(streams.segment(b"\xc0\0\2\1", b"\xc0\0\2\x09", late, (bytes(6), None))) == []
+    kept = sum(len(piece) for flow in streams.flows.values() for _, piece in flow.early)
+    assert 0 < kept <= (1 << 20) + 10_004
+    assert streams._bytes == kept

@@ -207,3 +207,57 @@ def test_violations(asked: bytes, why: str) -> None:
     assert why in str(PROTOCOL.violation(asked, SERVICE))
     assert PROTOCOL.answer(asked, device(), SERVICE) is None
     assert PROTOCOL.violation(QUESTION, SERVICE) is None
+
+
+def _v2c(*bindings: tuple[str, int, str], version: str = "01", kind: str = "a2", community: bytes = b"s3cret") -> bytes:
+    """An answer, built by hand: (object identifier in hex, tag, value in hex)."""
+
+    def element(tag: str, content: str) -> str:
+        size = len(content) // 2
+        return tag + (f"{size:02x}" if size < 128 else f"82{size:04x}") + content
+
+    pairs_ = "".join(element("30", element("06", oid) + element(f"{tag:02x}", value)) for oid, tag, value in bindings)
+    pdu = element(kind, "0201070201000201 00".replace(" ", "") + element("30", pairs_))
+    return bytes.fromhex(element("30", element("02", version) + element("04", community.hex()) + pdu))
+
+
+DESCR, OBJECT, NAME = "2b06010201010100", "2b06010201010200", "2b06010201010500"
+ADDRESS = "2b060102010202010602"
+SAID = _v2c(
+    (DESCR, 4, b"Huawei AR1220\r\nVersion 5".hex()), (OBJECT, 6, "2b060104018f5b02"), (NAME, 4, b"hq-router".hex()),
+    (ADDRESS, 4, "0cc6ccc68e10"), (DESCR, 2, "05"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("version", ["00", "01"])
+def test_of_somebody_elses_answer_maker_and_model_are_kept_and_no_secret(version: str) -> None:
+    said = SAID.replace(b"\x02\x01\x01\x04\x06s3cret", bytes.fromhex("0201" + version) + b"\x04\x06s3cret")
+    assert PROTOCOL.recognise(said) == "snmp.walk"
+    kept = PROTOCOL.kept(said)
+    assert pairs(kept, "snmp.walk")[:2] == [
+        ("snmp.sysdescr", "Huawei AR1220\r\nVersion 5"), ("snmp.oid.1.3.6.1.2.1.1.1.0", "Huawei AR1220\r\nVersion 5"),
+    ]  # fmt: skip
+    assert ("snmp.sysobjectid", "1.3.6.1.4.1.2011.2") in pairs(kept, "snmp.walk")
+    assert ("mac", "0c:c6:cc:c6:8e:10") in pairs(kept, "snmp.walk")
+    assert b"s3cret".hex() not in kept.replace(" ", "").lower()
+    assert b"hq-router".hex() not in kept.replace(" ", "").lower()
+
+
+@pytest.mark.parametrize("said", [
+    _v2c((DESCR, 4, "41"), kind="a0"), _v2c((DESCR, 4, "41"), version="02"), _v2c((NAME, 4, "41")), _v2c(), SAID + b"\0", _v2c((DESCR, 5, "")),
+    _v2c(*[(DESCR, 4, "41")] * 65),
+])  # fmt: skip
+def test_questions_and_answers_that_name_nobody_are_not_read(said: bytes) -> None:
+    assert PROTOCOL.recognise(said) is None
+    assert PROTOCOL.kept(said) == ""
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_damaged_answers_break_nothing(seed: int) -> None:
+    chance = random.Random(seed)
+    damaged = bytearray(SAID)
+    for _ in range(chance.randrange(1, 6)):
+        place = chance.randrange(len(damaged))
+        damaged[place] = chance.randrange(256)
+    assert len(PROTOCOL.kept(bytes(damaged))) < 8192
