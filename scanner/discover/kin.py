@@ -100,6 +100,8 @@ class Kin:
 
     def settle(self, table: Table) -> None:
         """Give every address to its device, as far as that is known by now, and enter who is to be entered."""
+        if not self._macs:
+            return
         self._resolve(table)
         barred = {(link, mac) for (link, address), mac in self._macs.items() if self._book.excludes(address, mac)}
         devices: dict[Place, list[str]] = defaultdict(list)
@@ -143,11 +145,13 @@ class Kin:
 
     def _give(self, link: str, addresses: list[str], mac: str | None, same: list[Entry]) -> None:
         new = [address for address in addresses if (link, address) not in self._homes]
+        known = next((address for address in addresses if self._book.at(address) is not None), None)
         if len(same) == 1:
             home: Entry | None = same[0]
+        elif known is not None:
+            home = self._book.sighted(Sighting(known, mac, min(self._methods[link, known]), link, packets=0))
         else:
-            home = next((e for a in addresses if (e := self._book.at(a)) is not None), None)
-            home = home or self._enter(link, addresses, mac)
+            home = self._enter(link, addresses, mac)
         if home is None:
             return
         for address in new if len(same) != 1 else addresses:
@@ -165,8 +169,9 @@ class Kin:
         named = [address for address in addresses if self._wanted(address)]
         if not named and (link not in self._whole or (mac is None and self._book.excluding)):
             return None
-        if any((link, address) in self._homes for address in addresses):
-            return None  # it has left the book
+        left = any((link, address) in self._homes for address in addresses)
+        if left or (not named and any(":" not in place for place in self._book.places(mac))):
+            return None  # it has left the book, or is asked by IPv4
         first = (named or sorted(addresses, key=_rank))[0]
         return self._book.sighted(Sighting(first, mac, min(self._methods[link, first]), link, packets=0))
 

@@ -76,6 +76,8 @@ class Multicast(Way):
         self._datagrams: Datagrams | None = None
         self._askers: dict[frozenset[str], tuple[Protocol, ...]] = {}
         self._speakers: tuple[Protocol, ...] = ()
+        self._together: frozenset[str] = frozenset()
+        self._groups6: frozenset[str] = frozenset()
         self._lull = Lull()
 
     def suits(self, ground: Ground, plan: Plan) -> bool:
@@ -100,6 +102,9 @@ class Multicast(Way):
     async def begin(self, scene: Scene) -> None:
         """Open the sockets: single hosts are asked through them too."""
         self._speakers = speakers(scene.protocols)
+        together = [question for question in questions(self._speakers) if question.together]
+        self._together = frozenset(question.channel for question in together)
+        self._groups6 = frozenset(q.channel for q in together if any(":" in group for group in q.groups))
 
         def heard(answer: Heard) -> None:
             self._lull.heard()
@@ -134,9 +139,7 @@ class Multicast(Way):
         for entry in entries:
             if scene.halted(entry) is None:
                 known = {seen.channel for seen in entry.observations}
-                when = {Alone.FIRST} if _reached(entry, scene) else {Alone.FIRST, Alone.AWAY}
-                wanted = self._alone(scene.hints(entry))
-                alone = [q for q in wanted if q.channel not in known and q.alone in when]
+                alone = self._left(entry, scene, known, Alone.FIRST)
                 entry.asked = remembered(await self._datagrams.ask_host(entry.address, alone))
                 sent = sent or bool(entry.asked)
         if sent:
@@ -149,9 +152,7 @@ class Multicast(Way):
         for entry in entries:
             if scene.halted(entry) is None and entry.stopped is None:
                 known = {seen.channel for seen in entry.observations} | {q.channel for q in entry.asked}
-                when = {Alone.LAST} if _reached(entry, scene) else {Alone.LAST, Alone.AWAY}
-                wanted = self._alone(scene.hints(entry))
-                alone = [q for q in wanted if q.channel not in known and q.alone in when]
+                alone = self._left(entry, scene, known, Alone.LAST)
                 asked = await self._datagrams.ask_host(entry.address, alone)
                 entry.asked = [*entry.asked, *remembered(asked)]
                 sent = sent or bool(asked)
@@ -167,6 +168,22 @@ class Multicast(Way):
             )  # fmt: skip
         return questions(self._askers.get(hints, self._speakers), hints)
 
+    def _left(self, entry: Entry, scene: Scene, known: set[str], turn: Alone) -> list[Question]:
+        """What may be put to a host at this turn, without the channels that are known, or were asked of everybody."""
+        reached = self._reached(entry, scene)
+        return [
+            q for q in self._alone(scene.hints(entry)) if q.channel not in known
+            and (q.alone is turn or (q.alone is Alone.AWAY and q.channel not in reached))
+        ]  # fmt: skip
+
+    def _reached(self, entry: Entry, scene: Scene) -> frozenset[str]:
+        """The channels on which a question to everybody has reached this host: who speaks IPv6 alone is in none of the
+        groups of IPv4, and hears no broadcast.
+        """
+        if entry.link is None or not scene.asked:
+            return frozenset()
+        return self._groups6 if ":" in entry.address else self._together
+
     def _told(self, scene: Scene) -> None:
         assert self._datagrams is not None
         for problem in self._datagrams.problems:
@@ -179,11 +196,6 @@ class Multicast(Way):
                 f"{self._datagrams.lost} answers to discovery questions were lost for lack of room: devices may have "
                 "been missed; scan more slowly, or in parts",
             )
-
-
-def _reached(entry: Entry, scene: Scene) -> bool:
-    """Whether a question to everybody has reached this host."""
-    return entry.link is not None and bool(scene.asked)
 
 
 def _destination(question: Question) -> str:

@@ -146,6 +146,32 @@ def test_a_mac_with_several_addresses_of_ipv4_may_be_a_routers() -> None:
     assert told(book) == {"10.77.0.7": (MAC, [], []), "10.77.0.9": (MAC, [], [])}
 
 
+def test_a_device_that_has_left_the_book_is_not_entered_once_more() -> None:
+    found, book = made(whole=True)
+    arp(book)
+    book.finish("10.77.0.7", MAC)
+    found.met("s0", NEAR, MAC, "ipv6")
+    found.met("s0", "fe80::8%s0", OTHER, "ipv6")
+    found.settle(nothing)
+    assert set(told(book)) == {"fe80::8%s0"}
+    book.finish("fe80::8%s0", OTHER)
+    found.met("s0", "fd10:77::8", OTHER, "ipv6")
+    found.heard("s0", "fe80::8%s0", SAID, "multicast")
+    found.settle(nothing)
+
+    assert told(book) == {}
+
+
+def test_what_was_entered_without_having_been_found_gets_its_mac_and_its_link() -> None:
+    found, book = made(NEAR)
+    book.sighted(Sighting(NEAR, None, "assumed"))
+    found.met("s0", NEAR, MAC, "ipv6")
+    found.settle(nothing)
+
+    assert told(book) == {NEAR: (MAC, [], [])}
+    assert [(e.link, e.methods) for e in book.entries()] == [("s0", {"assumed", "ipv6"})]
+
+
 def test_a_host_that_makes_up_addresses_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kin, "MAX_ADDRESSES", 100)
     found, book = made()

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from scanner.discover import multicast
+from scanner.discover.book import Entry
 from scanner.net.datagrams import Datagrams
 from scanner.net.ledger import Ledger
 from scanner.net.pace import Pace
@@ -55,3 +59,27 @@ def test_a_single_host_is_asked_everything_that_any_protocol_has_for_one(hints: 
         assert asked
     ids = [{q.payload for q in way._alone(hints) if q.channel == "wsdiscovery.response"} for _ in range(2)]
     assert not ids[0] & ids[1]  # each message has an id of its own
+
+
+def test_who_speaks_ipv6_alone_has_heard_only_what_groups_of_ipv6_were_asked() -> None:
+    way = multicast.Multicast()
+    asyncio.run(_begun(way))
+    asked = multicast.questions(way._speakers)
+    both = [Entry("10.77.0.7", link="s0"), Entry("fe80::7%s0", link="s0")]
+    scene: Any = SimpleNamespace(asked=list(asked), hints=lambda _entry: frozenset({"tp-link"}))
+    four, six = ({q.channel for q in way._left(e, scene, set(), Alone.FIRST)} for e in both)
+
+    assert "tplink.discovery" in six - four
+    assert {"upnp.ssdp", "mdns.response"}.isdisjoint(four | six)
+    scene.asked.clear()  # --no-multicast
+    assert {"upnp.ssdp", "mdns.response"} <= {q.channel for q in way._left(both[1], scene, set(), Alone.FIRST)}
+
+
+async def _begun(way: multicast.Multicast) -> None:
+    async with AsyncExitStack() as stack:
+        plan = SimpleNamespace(multicast=False, raw=False, manners=SimpleNamespace(datagrams=100), real_port=None)
+        scene: Any = SimpleNamespace(
+            protocols=tuple(protocols().values()), plan=plan, links=(), ledger=Ledger(), stack=stack, heard=print,
+            warn=print, unable=print,
+        )  # fmt: skip
+        await way.begin(scene)
