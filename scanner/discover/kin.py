@@ -3,21 +3,23 @@
 A device answers questions to a group of IPv6 from an address that no target names. It is the device of a target where
 its MAC is that of one address of IPv4 (a MAC with several of these may be a router's, and decides nothing), or where
 the address itself is a target. The MAC is known from ICMPv6, from the kernel's neighbour table, or from the address
-where it is made of one. A router may answer for addresses behind it (RFC
-4389), so one that only a solicitation has told stands for a device of its own, like several of IPv4 with one MAC.
-Nobody else is entered, unless the targets are the whole link and nobody was excluded by an
+where it is made of one. Nobody else is entered, unless the targets are the whole link and nobody was excluded by an
 address of IPv4: whose other addresses those are, nobody can tell.
+
+A router may answer for addresses behind it (RFC 4389): one that only a solicitation has told stands for a device of its
+own, like several of IPv4 with one MAC; where a MAC stands for more of them than a device has, it is none of theirs.
 
 What is heard from an address waits here until its device is known: it may answer ARP later.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
+from scanner.discover import book
 from scanner.discover.book import Sighting
 from scanner.values import eui64_mac
 
@@ -41,9 +43,9 @@ Table = Callable[[str], Iterable[tuple[str, str]]]
 class Kin:
     """The addresses of IPv6 that were seen on links, and who has them."""
 
-    def __init__(self, book: Book, wanted: Callable[[str], bool], *, blind: bool = False) -> None:
+    def __init__(self, entries: Book, wanted: Callable[[str], bool], *, blind: bool = False) -> None:
         """`wanted` tells whether an address is a target; `blind`: addresses of IPv4 were excluded."""
-        self._book = book
+        self._book = entries
         self._wanted = wanted
         self._blind = blind
         self._whole: set[str] = set()
@@ -105,8 +107,11 @@ class Kin:
         self._resolve(table)
         barred = {(link, mac) for (link, address), mac in self._macs.items() if self._book.excludes(address, mac)}
         devices: dict[Place, list[str]] = defaultdict(list)
+        proxied: Counter[tuple[str, str | None]] = Counter()
         for (link, address), mac in self._macs.items():
-            devices[link, mac if mac is not None and self._own(link, address, mac) else address].append(address)
+            own = mac is not None and self._own(link, address, mac)
+            devices[link, mac if mac is not None and own else address].append(address)
+            proxied[link, mac] += not own
         hosts: dict[tuple[str | None, str | None], list[Entry]] = defaultdict(list)
         for entry in self._book.entries():
             if ":" not in entry.address and entry.mac is not None and not entry.foreign:
@@ -116,6 +121,8 @@ class Kin:
             same = hosts.get((link, mac), []) if name == mac else []
             if (link, mac) in barred and (mac is not None or self._book.excludes(addresses[0], mac)):
                 self._bar(link, addresses, same)
+            elif name != mac and proxied[link, mac] > book.SEVERAL:
+                self._give(link, addresses, None, [])
             elif len(addresses) <= SEVERAL:
                 self._give(link, addresses, mac, same)
             else:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from scanner.discover import kin
-from scanner.discover.book import Book, Entry, Sighting
+from scanner.discover.book import SEVERAL, Book, Entry, Sighting
 from scanner.discover.kin import Kin
 from scanner.model import Observation
 
@@ -133,6 +133,17 @@ def test_a_router_that_answers_for_addresses_behind_it_is_none_of_them() -> None
     assert told(book) == {
         "10.77.0.1": (MAC, ["fe80::1%s0"], []), WIDE: (MAC, [], []), "fd10:77::8": (MAC, [], [])
     }  # fmt: skip
+
+
+def test_a_mac_that_answers_for_more_addresses_than_a_device_has_is_none_of_theirs() -> None:
+    many = [f"fd10:77::{n:x}" for n in range(1, SEVERAL + 2)]
+    found, book = made(*many)
+    for address in many:
+        found.met("s0", address, MAC, "ipv6", sure=False)
+    found.met("s0", NEAR, MAC, "ipv6")
+    found.settle(nothing)
+
+    assert told(book) == {address: (None, [], []) for address in many}
 
 
 def test_a_mac_with_several_addresses_of_ipv4_may_be_a_routers() -> None:
