@@ -21,6 +21,7 @@ from scanner.imports.base import HEAD, Head, Input
 from scanner.picture import Picture
 from tests.imports import test_nmap
 from tests.imports.frames import arp, datagram, pcap, pcapng, request, segment
+from tests.imports.test_base import steps
 
 MOST = 20_000
 """Things one small file can tell; more would be one that multiplies."""
@@ -136,6 +137,67 @@ def test_one_line_of_two_gigabytes(name: str, filler: bytes, monkeypatch: pytest
 
     assert heard or name == "lanveto"
     assert stream.taken < 16 << 20  # no more than that can be in memory
+
+
+def _many(name: str, count: int) -> bytes:
+    """A file with so many entries, each of its own."""
+    sample = SAMPLES[name]
+    if name in {"csv", "kea", "windows-dhcp"}:
+        head, entry = sample.split(b"\n", 1)
+        head += b"\n"
+    elif name == "masscan":
+        head, entry = b"[\n", sample.splitlines()[1] + b"\n"
+    else:
+        head, entry = b"", sample
+    return head + b"".join(
+        entry.replace(b"192.0.2.1", b"10.0.%d.%d" % (n >> 8, n & 255)).replace(b'"id":"x"', b'"id":"x%d"' % n) for n in range(count)
+    )
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_twice_the_entries_are_twice_the_work(name: str) -> None:
+    def read(data: bytes) -> int:
+        source = _source(data)
+        return sum(1 for _ in imports.get(name).read(source))
+
+    few, many = _many(name, 400), _many(name, 800)
+    assert read(many) >= 800 or name == "snmp-walk"
+    assert steps(lambda: read(many)) < 2.4 * steps(lambda: read(few))
+
+
+FILLERS = (
+    b"a", b" ", b"- ", b"1.", b"1:", b"ab:", b"(", b"{", b"[", b'"', b"\\", b"\t", b",", b"lease ", b"a-", b"a ", b" - entry", b"x#", b"show",
+    b"@", b"1.1.1.1 ", b"aa:bb:cc:dd:ee:ff ", b"10/", b"\\x41", b"dev a.", b"vl", b"a(0001)", b"/-", b";", b"<", b"&#x2c", b"flags",
+    b"host a{", b"~", b"\xc3\xa9", b"\0", b"RP/",
+)  # fmt: skip
+READ_ALL = """
+import contextlib, resource, sys
+from scanner import imports
+from scanner.errors import InputProblem
+from tests.imports.test_hostile import FILLERS, SAMPLES, _source
+resource.setrlimit(resource.RLIMIT_CPU, (90, 90))
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+count = 0
+for name, sample in SAMPLES.items():
+    for filler in FILLERS:
+        line = filler * (250_000 // len(filler)) + b"\\n"
+        lines = (filler * (500 // len(filler)) + b"\\n") * 200
+        for data in (sample + line + sample, line, sample + lines):
+            source = _source(data)
+            imports.get(name).score(source.head)
+            with contextlib.suppress(InputProblem):
+                for heard in imports.get(name).read(source):
+                    count += 1
+print(count)
+"""
+
+
+def test_no_line_makes_an_importer_work_for_ever() -> None:
+    """A regular expression that tries every way to read 250 kB would take hours; all of these are read in seconds."""
+    done = subprocess.run([sys.executable, "-c", READ_ALL], capture_output=True, text=True, check=False, timeout=300)
+
+    assert done.returncode == 0, done.stderr[-500:] or "more than a minute and a half of a processor"
+    assert int(done.stdout) > 1000
 
 
 READ_MANY = """
