@@ -54,7 +54,7 @@ def _table() -> dict[str, Channel]:
         *((f"http.{n}", TCP, "http") for n in ("status", "headers", "header.*", "title", "body", "path")),
         ("http.favicon.mmh3", TCP, "favicon"),
         ("http.favicon.md5", TCP, "favicon"),
-        *((f"tls.{n}", TCP, "tls") for n in ("subject", "issuer", "san", "sha256")),
+        *((f"tls.{n}", TCP, "tls") for n in ("subject", "issuer", "san", "sha256", "version")),
         *((f"rtsp.{n}", TCP, "rtsp") for n in ("status", "header.*", "path", "sdp")),
         *(
             (f"onvif.{n}", TCP, "onvif")

@@ -52,6 +52,7 @@ class Code(StrEnum):
     UNASKED = "W-UNASKED"
     NOTHING = "W-NOTHING-HEARD"
     IMPORT = "W-IMPORT"
+    ALONE = "W-MAC-ALONE"
     ASSETS = "W-ASSETS"
     WAIVER = "W-WAIVER"
     REJUDGED = "W-REJUDGED"

@@ -42,6 +42,8 @@ SEVERAL_V6 = 16
 """IPv6 addresses one host may use besides one of IPv4 (RFC 8981 gives it a new one every day)."""
 
 
+_QUIET = frozenset({"mac", "dhcp.hostname"})
+"""Channels by which a device does not say what it is."""
 _Key = tuple[str, int | None, str, str | None]
 """Channel, port, value and source."""
 
@@ -476,6 +478,18 @@ def _sightings(entry: _Entry) -> list[Observation]:
         Observation(channel="mac", value=entry.mac, via=Via.HEARD, at=last, source=source)
         for source, _first, last in entry.told[:16]
     ]
+
+
+def alone(recordings: Sequence[Recording]) -> list[Notice]:
+    """A sentence where devices are known by their hardware address alone."""
+    count = sum(
+        recording.mac is not None and not any(seen.channel not in _QUIET for seen in recording.observations)
+        for recording in recordings
+    )
+    if not count:
+        return []
+    words = f"{count} of {len(recordings)} devices are known by their MAC address alone, which names its owner at most"
+    return [notice(Code.ALONE, f"{words}: asking them (lanveto scan) or hearing them (a capture) can tell more")]
 
 
 def _answering(recordings: Sequence[Recording], strangers: Sequence[str]) -> list[Notice]:

@@ -7,7 +7,7 @@ import pytest
 from scanner.errors import InputProblem
 from scanner.imports.base import Heard
 from scanner.model import Observation, Place
-from scanner.picture import Picture
+from scanner.picture import Picture, alone
 from tests.imports.test_base import steps
 
 MAC, OTHER = "3c:ef:8c:11:22:33", "c4:2f:90:a7:b5:d1"
@@ -221,3 +221,15 @@ def test_secrets_are_masked() -> None:
     (only,), _ = picture.recordings()
 
     assert "1234abcd" not in only.observations[0].value
+
+
+def test_how_many_are_known_by_their_mac_alone() -> None:
+    picture = Picture()
+    picture.enter(Heard(MAC, "192.0.2.1"), "arp")
+    picture.enter(Heard("c4:2f:90:a7:b5:d1", "192.0.2.2", (Observation(channel="http.title", value="x", port=80),)), "c")
+    picture.enter(Heard(None, "192.0.2.3"), "c")
+    recordings, _ = picture.recordings()
+
+    (warning,) = alone(recordings)
+    assert warning.startswith("1 of 3 devices are known by their MAC address alone")
+    assert alone(recordings[1:]) == []

@@ -98,6 +98,7 @@ class Work:
         from scanner import assess, state
         from scanner.knowledge.loader import settled, undisturbed
         from scanner.model import Scan
+        from scanner.picture import alone
         from scanner.recorded import redacted, write_recordings
         from scanner.report import pieces
 
@@ -117,7 +118,7 @@ class Work:
         today = datetime.now(tz=UTC).date()
         cover = assess.coverage(
             devices, silent=told.silent, methods=told.methods,
-            warnings=[*contradictions, *told.warnings, *assess.age_warnings(self.known, today)],
+            warnings=[*contradictions, *alone(recordings), *told.warnings, *assess.age_warnings(self.known, today)],
         )  # fmt: skip
         result = self.annotations.added(assess.report(scan, devices, cover, self.known))
         problem = state.save_last(recordings)

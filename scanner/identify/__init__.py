@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from operator import is_
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from scanner.identify.fusion import fuse
 from scanner.identify.matcher import Matching, matches, relays
 from scanner.knowledge.registry import LENGTHS, NOWHERE
-from scanner.model import SURE, Grade, Identity, Match, Reading, Recording
+from scanner.model import SURE, Grade, Identity, Level, Match, Reading, Recording
 from scanner.protocols import read_all
 
 if TYPE_CHECKING:
@@ -28,7 +28,30 @@ def identify(recording: Recording, knowledge: Knowledge, mind: Mind | None = Non
     readings = read_all(recording)
     if len(readings) == 1 and readings[0].channel == "mac":
         return _bare(readings[0], knowledge)
-    return (mind or Mind(knowledge)).consider(readings)[0]
+    identity = (mind or Mind(knowledge)).consider(readings)[0]
+    if identity.level is not Level.CONFIRMED and (why := tuple(_unheard(recording))):
+        return replace(identity, notes=(*identity.notes, *why))
+    return identity
+
+
+def _unheard(recording: Recording) -> Iterator[str]:
+    """Why less was heard of a device than a scan hears, where whoever heard it can tell."""
+    seen = [one for one in recording.observations if not one.silent]
+    told = {one.port for one in seen if one.channel == "tls.sha256"}
+    hidden = {one.port for one in seen if one.channel == "tls.version" and one.value == "1.3"} - told
+    if hidden:
+        yield f"its certificate on {_ports(hidden)} is encrypted (TLS 1.3): a capture cannot read it, a scan can"
+    cut = {
+        one.port for one in seen
+        if one.truncated and one.source is not None and not one.value.endswith("\r\n\r\n")  # of pictures only the head
+    }  # fmt: skip
+    if cut:
+        yield f"its answer on {_ports(cut)} is cut off in what was captured: a scan, or tcpdump -s 0, hears all of it"
+
+
+def _ports(ports: Collection[int | None]) -> str:
+    numbers = sorted(port for port in ports if port is not None)
+    return f"port {', '.join(map(str, numbers))}" if numbers else "the link"
 
 
 class Mind:

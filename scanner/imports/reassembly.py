@@ -253,7 +253,7 @@ def _is_dull(data: bytes) -> bool:
 def _observations(flow: Flow, kind: int, data: bytes, asked: str | None) -> list[Observation]:
     if kind == _TLS:
         der, _done = certificate(data)
-        fields = tls.certificate_fields(der) if der else []
+        fields = tls.certificate_fields(der) if der else [("tls.version", "1.3")] if is_tls13(data) else []
         return [Observation(channel=channel, value=value, port=flow.port) for channel, value in fields]
     if kind in {_GREETING, _TELNET}:
         if kind == _GREETING:
@@ -274,6 +274,18 @@ def _observations(flow: Flow, kind: int, data: bytes, asked: str | None) -> list
             truncated=cut,
         )
     ]  # fmt: skip
+
+
+def is_tls13(data: bytes) -> bool:
+    """Whether a stream of a server begins with a ServerHello that chooses TLS 1.3 (RFC 8446, 4.1.3 and 4.2.1)."""
+    hello = data[9 : 9 + int.from_bytes(data[6:9], "big")] if data[5:6] == b"\2" else b""
+    place = 35 + (hello[34] if len(hello) > 34 else 0) + 3 + 2  # version, random, session, cipher, compression, length
+    while place + 4 <= len(hello):
+        kind, size = hello[place] << 8 | hello[place + 1], hello[place + 2] << 8 | hello[place + 3]
+        if kind == 43:
+            return hello[place + 4 : place + 4 + size] == b"\3\4"
+        place += 4 + size
+    return False
 
 
 def certificate(data: bytes) -> tuple[bytes, bool]:

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from scanner import knowledge
 from scanner.errors import InputProblem
+from scanner.identify import identify
 from scanner.imports import pcap as importer
 from scanner.imports.base import Head, Input
 from scanner.picture import Picture
-from tests.imports.frames import CAMERA, arp, datagram, ipv4, packed, pcap, pcapng, segment, udp
+from tests.imports.frames import CAMERA, arp, datagram, ipv4, packed, pcap, pcapng, request, segment, udp
 
 SADP = b'<?xml version="1.0"?><ProbeMatch><DeviceDescription>DS-2CD</DeviceDescription></ProbeMatch>'
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<title>x</title>"
@@ -147,3 +149,15 @@ def test_noise_breaks_nothing(seed: int, read: Callable[..., Any]) -> None:
 def test_other_formats_are_named(data: bytes, read: Callable[..., Any]) -> None:
     with pytest.raises(InputProblem, match="editcap"):
         read(data, "pcap")
+
+
+def test_a_device_whose_answer_was_cut_off_says_so(read: Callable[..., Any]) -> None:
+    page = b"HTTP/1.1 200 OK\r\nServer: Webs\r\nContent-Length: 900\r\n\r\n" + b"<p>".ljust(900, b".")
+    picture = Picture()
+    heard, source = read(pcap([request(), segment(page, 80, 40_000)], snap=200), "pcap")
+    for one in heard:
+        picture.enter(one, source.name)
+    recordings, _ = picture.recordings()
+
+    (notes,) = [notes for r in recordings if (notes := identify(r, knowledge.load(())).notes)]
+    assert "its answer on port 80 is cut off in what was captured" in notes[-1]

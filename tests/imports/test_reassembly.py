@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import contextlib
 import random
 import ssl
 import struct
+from pathlib import Path
 
 import pytest
 
+from scanner import knowledge
+from scanner.identify import identify
 from scanner.imports.base import Heard
 from scanner.imports.dissect import Dissector
-from scanner.imports.reassembly import MAX_ANSWER, MAX_BYTES, MAX_FLOWS, Streams, certificate
+from scanner.imports.reassembly import MAX_ANSWER, MAX_BYTES, MAX_FLOWS, Streams, certificate, is_tls13
+from scanner.model import Recording
 from scanner.protocols import tls
 from tests.imports.frames import request, segment, tcp
 
@@ -108,6 +113,31 @@ def test_certificates() -> None:
     assert all(o.port == 443 for o in only.observations)
     assert certificate(records[:100]) == (b"", False)
     assert certificate(b"\x16\x03\x03\0\x04\x02\0\0\0" + b"\x14\x03\x03\0\x01\x01\x17\x03\x03\0\x01x") == (b"", True)  # TLS 1.3
+
+
+@pytest.mark.parametrize(("version", "hidden"), [(ssl.TLSVersion.TLSv1_2, False), (ssl.TLSVersion.TLSv1_3, True)])
+def test_a_real_handshake_shows_its_certificate_or_says_why_not(version: ssl.TLSVersion, hidden: bool, tmp_path: Path) -> None:
+    """OpenSSL on both sides; what its server sends, in segments."""
+    pem, key = tls.self_signed("CN=cam,O=Axis Communications AB")
+    (tmp_path / "cert.pem").write_bytes(pem + key)
+    theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    theirs.load_cert_chain(tmp_path / "cert.pem")
+    ours.check_hostname, ours.verify_mode = False, ssl.CERT_NONE
+    ours.minimum_version = ours.maximum_version = version
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server, client = theirs.wrap_bio(up, down, server_side=True), ours.wrap_bio(down, up)
+    sent = b""
+    for side in (client, server):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    sent = down.read()
+    (only,) = hear(*pieces(sent, 443))
+    recording = Recording(id="x", ip="192.0.2.1", observations=only.observations)
+
+    assert {o.channel for o in only.observations} >= ({"tls.version"} if hidden else {"tls.subject", "tls.sha256"})
+    assert is_tls13(sent) is hidden
+    notes = identify(recording, knowledge.load(())).notes
+    assert any("certificate on port 443 is encrypted (TLS 1.3)" in note for note in notes) is hidden
 
 
 def test_pictures_are_not_kept() -> None:
