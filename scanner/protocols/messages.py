@@ -27,6 +27,7 @@ _STATUS = re.compile(
     rb"[ \t\r\n]{0,16}(?:HTTP|RTSP)/\d{1,2}(?:\.\d{1,2})?[ \t]{1,8}(\d{3})(?:[ \t]{1,8}([^\r\n]{0,256}))?", re.I
 )
 _HEAD_END = re.compile(rb"\r{0,2}\n\r{0,2}\n")
+_VERSION = re.compile(rb"[ \t][A-Za-z]{1,8}/\d")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _CHUNK = re.compile(rb"[ \t]{0,8}([0-9a-fA-F]{1,8})[ \t]{0,8}(?:;[^\r\n]{0,256})?\r{0,2}\n")
 _CHARSET = re.compile(rb"charset\s{0,4}=\s{0,4}[\"']?([A-Za-z0-9_.:-]{1,32})", re.I)
@@ -223,6 +224,12 @@ def request(data: bytes) -> tuple[str, str, Message]:
     return words[0].upper(), words[1], Message("", tuple(headers), body, whole_head=end is not None)
 
 
+def _no_request(data: bytes) -> bool:
+    """Whether the beginning of a message shows that it is none: another protocol's bytes, a line without a version."""
+    line, whole, _ = data.lstrip(b"\r\n").partition(b"\n")
+    return not _VERSION.search(line) if whole else bool(line) and not line[:1].isalpha()
+
+
 def request_length(data: bytes) -> int:
     """Length of the first whole request in `data`, its stated body included; 0 while it is incomplete.
 
@@ -230,7 +237,7 @@ def request_length(data: bytes) -> int:
     """
     end = _HEAD_END.search(data, 0, _MAX_HEAD)
     if end is None:
-        return len(data) if len(data) >= _MAX_HEAD else 0
+        return len(data) if len(data) >= _MAX_HEAD or _no_request(data) else 0
     _method, _target, message = request(data[: end.end()])
     length = end.end() + (content_length(message) or 0)
     return length if len(data) >= length else 0

@@ -180,6 +180,16 @@ def test_a_request_is_taken_apart_and_measured() -> None:
     assert request_length(b"x" * 40_000) == 40_000
 
 
+@pytest.mark.parametrize("data", [b"\x16\x03\x00\x00\x69\x01", b"HELP\r\n", b"GET /\r\n", b"\r\n\x00\x1e"])
+def test_what_cannot_become_a_request_is_not_waited_for(data: bytes) -> None:
+    assert request_length(data) == len(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"\r\n", b"G", b"OPTIONS rtsp://", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+def test_what_can_become_a_request_is_waited_for(data: bytes) -> None:
+    assert request_length(data) == 0
+
+
 @pytest.mark.parametrize("data", [b"", b"\0\0\0\x20login", b"GET", b"\x16\x03\x01 x y"])
 def test_what_is_no_request_has_no_method(data: bytes) -> None:
     assert request(data)[:2] == ("", "")
