@@ -1,13 +1,19 @@
-"""What a scan costs as the number of devices grows, and against nmap's service detection on the same devices.
+"""What a scan costs as the number of devices grows, and against nmap doing the same on the same devices.
 
-    python benchmarks/engine.py [--sizes 256,1024,4096,16384] [--svg growth.svg]
-    python benchmarks/engine.py --sizes 1000 --nmap --limit 200
+    python benchmarks/engine.py [--sizes 256,1024,4096,16384] [--svg docs/growth.svg]
+    python benchmarks/engine.py --sizes 1000 --peer scripts [--round-trip 50] [--limit 280]
+    python benchmarks/engine.py --sizes 50,100,200 --peer services
     python benchmarks/engine.py --sizes 1000 --tls
 
 Simulated devices (HTTP with favicon, RTSP, ONVIF as their recordings say; TLS only where asked for) on one segment in
 namespaces of their own, scanned by the installed command: `--fast`, ARP unthrottled, JSON Lines out. Prints for each
-size wall and CPU seconds, peak memory, CPU of the simulator, packets per device and the share of makers named
-rightly. nmap runs `-sV -T4` on the same addresses and ports and gets `--limit` seconds.
+size wall and CPU seconds, peak memory, CPU of the simulator (and of the wire, where frames take their time), packets
+per device and the share of makers named rightly.
+
+nmap gets the same addresses and ports, and `--limit` seconds. `scripts`: its scripts for what we ask (http-title,
+http-server-header, http-favicon, rtsp-methods, the WS-Discovery broadcast, ssl-cert with TLS), all hosts as one group,
+host discovery left out, the devices' neighbour entries made beforehand. `services`: `-sV -T4`. It is credited with a
+maker whose name stands anywhere in what it prints for the device, its MAC's owner included.
 """
 
 from __future__ import annotations
@@ -15,141 +21,93 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
-import subprocess
-import sys
-import tempfile
-import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
-from scanner.model import Observation, Recording
-from scanner.recordings import load
-from scanner.resources import data_dir
+from benchmarks import peer
+from benchmarks.peer import Cost
+from scanner.model import Recording
 from scanner.simulate.lab import Lab
 
 PORTS = "80,554,8000,8080"
-
-
-@dataclass
-class Cost:
-    """What one run took."""
-
-    devices: int
-    wall: float
-    cpu: float
-    memory: float
-    simulator: float
-    packets: float
-    right: float
+NETWORK = "10.77.0.0/16"
+SCRIPTS = "http-title,http-server-header,http-favicon,rtsp-methods,broadcast-wsdd-discover"
+PEERS = {"scripts": "nmap, scripts", "services": "nmap -sV"}
+LIMIT = 280.0
 
 
 def fleet(count: int, *, tls: bool = False) -> list[Recording]:
-    """The demo's well-behaved devices again and again, each with a MAC and an address of its own.
-
-    Without TLS, or each says on port 443, in TLS, what it says first in the clear on another.
-    """
-    whole = [r for r in load(data_dir("examples") / "demo-fleet.yaml").recordings if r.behaviour is None]
-    good = [r for r in whole if r.truth and r.truth.manufacturer not in {"unknown", "software"}
-            and any(o.channel.startswith(("http", "rtsp")) and not o.tls for o in r.observations)]  # fmt: skip
-    made = []
-    for number in range(count):
-        model = good[number % len(good)]
-        mac = (model.mac or "02:00:00")[:8] + f":{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
-        address = f"10.77.{1 + number // 250}.{1 + number % 250}"
-        plain = tuple(o for o in model.observations if not o.tls and not o.channel.startswith("tls."))
-        if tls:
-            web = [o for o in plain if o.channel.startswith("http")]
-            plain += tuple(msgspec.structs.replace(o, port=443, tls=True) for o in web if o.port == web[0].port)
-            plain += (Observation(channel="tls.subject", port=443, value=f"CN={model.id}"),)
-        made.append(msgspec.structs.replace(
-            model, id=f"{model.id}-{number}", mac=mac, ip=address, addresses=(), observations=plain
-        ))  # fmt: skip
-    return made
+    """Devices that speak HTTP or RTSP in the open, on every port that is open."""
+    good = [
+        peer.ready(r) for r in peer.kinds()
+        if any(o.channel.startswith(("http", "rtsp")) and not o.tls for o in r.observations)
+    ]  # fmt: skip
+    return peer.fleet(good, count, tls=tls)
 
 
-def cpu_of(pid: int) -> float:
-    """CPU seconds a process has used so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _ports(devices: Sequence[Recording]) -> str:
+    return f"{PORTS},443" if any(o.tls for o in devices[0].observations) else PORTS
 
 
-def sent(lab: Lab) -> int:
-    """Packets that the scanner's side has sent."""
-    text = lab.run(["cat", "/proc/net/dev"]).stdout
-    return sum(int(line.split(":")[1].split()[9]) for line in text.splitlines() if ":" in line and " lo:" not in line)
-
-
-def run(lab: Lab, command: list[str], limit: float) -> tuple[float, float, float, str]:
-    """Wall and CPU seconds, peak memory in MB, and the output; wall is -1 where `limit` was not enough."""
-    with tempfile.TemporaryFile("w+") as out:
-        began = time.perf_counter()
-        process = subprocess.Popen(lab.enter(command), stdout=out)
-        done = 0
-        while not done and time.perf_counter() - began < limit:
-            done, _, usage = os.wait4(process.pid, os.WNOHANG)
-            time.sleep(0.02)
-        wall = time.perf_counter() - began
-        if not done:
-            process.kill()
-            _, _, usage = os.wait4(process.pid, 0)
-            wall = -1
-        out.seek(0)
-        return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, out.read()
-
-
-def ours(lab: Lab, devices: list[Recording]) -> Cost:
+def ours(lab: Lab, devices: Sequence[Recording], *more: str) -> Cost:
     """One scan by the installed command."""
-    ports = f"{PORTS},443" if any(o.tls for o in devices[0].observations) else PORTS
-    words = [f"{devices[0].ip}-{devices[-1].ip}", "--fast", "--rate", "1000000", "--ports", ports, "--timeout", "2",
-             "--format", "jsonl", "-q"]  # fmt: skip
-    before, packets = cpu_of(lab.pid), sent(lab)
-    wall, cpu, memory, out = run(lab, [sys.executable, "-m", "scanner.cli.main", "scan", *words], 280)
+    words = [f"{devices[0].ip}-{devices[-1].ip}", "--fast", "--rate", "1000000", "--ports", _ports(devices),
+             "--timeout", "2", "--format", "jsonl", "-q", *more]  # fmt: skip
+    cost = peer.run(lab, [*peer.OWN, *words], LIMIT)
     said = {}
-    for line in out.splitlines():
+    for line in cost.out.splitlines():
         device = json.loads(line)
         said[device["ip"]] = device["manufacturer"] if device["level"] in {"likely", "confirmed"} else None
-    right = sum(1 for r in devices if r.truth and said.get(r.ip or "") == r.truth.manufacturer)
-    return Cost(len(devices), wall, cpu, memory, cpu_of(lab.pid) - before, (sent(lab) - packets) / len(devices),
-                right / len(devices))  # fmt: skip
+    cost.right = sum(1 for r in devices if r.truth and said.get(r.ip or "") == r.truth.manufacturer)
+    return cost
 
 
-def nmap(lab: Lab, devices: list[Recording], limit: float) -> Cost:
-    """nmap's service detection on the same addresses and ports; a maker named anywhere in a device's lines counts."""
-    before, packets = cpu_of(lab.pid), sent(lab)
-    words = ["nmap", "-n", "-sV", "-T4", "-p", PORTS, f"10.77.1-{1 + len(devices) // 250}.1-250"]
-    wall, cpu, memory, out = run(lab, words, limit)
-    blocks = {re.split(r"\s", b, maxsplit=1)[0]: b.lower() for b in out.split("Nmap scan report for ")[1:]}
-    right = sum(1 for r in devices if r.truth and r.truth.manufacturer in blocks.get(r.ip or "", ""))
-    return Cost(len(devices), wall, cpu, memory, cpu_of(lab.pid) - before, (sent(lab) - packets) / len(devices),
-                right / len(devices))  # fmt: skip
+def nmap(lab: Lab, devices: Sequence[Recording], kind: str, limit: float) -> Cost:
+    """nmap on the same addresses and ports."""
+    words = ["nmap", "-n", "-T4", "-p", _ports(devices)]
+    if kind == "scripts":
+        scripts = SCRIPTS + (",ssl-cert" if _ports(devices) != PORTS else "")
+        words += ["-Pn", "-sS", "--min-hostgroup", str(len(devices)), "--script", scripts]
+    else:
+        words += ["-sV"]
+    cost = peer.run(lab, [*words, *(str(d.ip) for d in devices)], limit)
+    cost.right = peer.nmap_right(cost.out, devices)
+    return cost
 
 
-def row(name: str, cost: Cost) -> str:
-    wall = f"{cost.wall:7.1f} s" if cost.wall >= 0 else "not done "
-    return (f"{name:8} {cost.devices:6} devices {wall} wall {cost.cpu:7.1f} s CPU "
-            f"({cost.cpu / cost.devices * 1000:5.1f} ms a device) {cost.memory:5.0f} MB peak, simulator "
-            f"{cost.simulator:6.1f} s CPU, {cost.packets:5.1f} packets a device, {cost.right:4.0%} right")  # fmt: skip
+def row(name: str, devices: int, cost: Cost) -> str:
+    wall = f"{cost.wall:7.1f} s" if cost.done else f"> {cost.wall:5.0f} s"
+    return (f"{name:13} {devices:6} devices {wall} wall {cost.cpu:7.1f} s CPU ({cost.cpu / devices * 1000:5.1f} ms a "
+            f"device) {cost.memory:5.0f} MB peak, simulator {cost.simulator:6.1f} s CPU, "
+            f"{cost.packets / devices:5.1f} packets a device, {cost.right / devices:4.0%} right")  # fmt: skip
 
 
-def svg(costs: list[Cost], place: Path) -> None:
-    """Wall seconds and megabytes over the number of devices."""
-    most = max(c.devices for c in costs)
+def svg(costs: Sequence[tuple[int, Cost]], place: Path) -> None:
+    """Wall seconds and megabytes over the number of devices, each size with its figures."""
+    most = max(size for size, _ in costs)
     lines = []
-    for values, colour, words in (
-        ([c.wall for c in costs], "#0b5", "wall seconds"), ([c.memory for c in costs], "#05b", "peak MB"),
-    ):  # fmt: skip
+    for values, colour, words, unit in (
+        ([c.wall for _, c in costs], "#0a7d43", "wall seconds", "s"),
+        ([c.memory for _, c in costs], "#0b5cad", "peak megabytes", "MB"),
+    ):
         top = max(values)
-        points = " ".join(f"{40 + 540 * c.devices / most:.0f},{300 - 260 * v / top:.0f}"
-                          for c, v in zip(costs, values, strict=True))  # fmt: skip
-        y = 20 if colour == "#0b5" else 38
+        places = [(60 + 500 * size / most, 300 - 240 * v / top) for (size, _), v in zip(costs, values, strict=True)]
+        points = " ".join(f"{x:.0f},{y:.0f}" for x, y in places)
+        seconds = unit == "s"
         lines.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{points}"/>'
-                     f'<text x="50" y="{y}" fill="{colour}">{words}, at most {top:.0f}</text>')  # fmt: skip
-    lines.append(f'<text x="500" y="318">{most} devices</text>')
-    place.write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 620 330" font-family="sans-serif" '
-                     f'font-size="13"><path d="M40 40V300H600" fill="none" stroke="#888"/>{"".join(lines)}</svg>\n')
+                     f'<text x="70" y="{20 if seconds else 38}" fill="{colour}">{words}</text>')  # fmt: skip
+        for (x, y), value in zip(places, values, strict=True):
+            lines.append(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3" fill="{colour}"/>'
+                         f'<text x="{x + 6:.0f}" y="{y + (16 if seconds else -6):.0f}" fill="{colour}" '
+                         f'font-size="11">{value:.{1 if value < 20 else 0}f} {unit}</text>')  # fmt: skip
+    for size, _ in costs:
+        if size * 12 >= most:
+            lines.append(f'<text x="{60 + 500 * size / most:.0f}" y="318" text-anchor="middle">{size:,}</text>')
+    lines.append('<text x="320" y="338" text-anchor="middle">devices</text>')
+    place.write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 345" font-family="sans-serif" '
+                     'font-size="13" role="img"><title>What a scan takes, by the number of devices</title>'
+                     '<rect width="640" height="345" fill="#fff"/>'
+                     f'<path d="M60 50V300H620" fill="none" stroke="#888"/>{"".join(lines)}</svg>\n')
 
 
 def main() -> None:
@@ -158,22 +116,25 @@ def main() -> None:
     parser.add_argument("--sizes", default="256,1024,4096,16384")
     parser.add_argument("--svg", type=Path)
     parser.add_argument("--tls", action="store_true", help="every device speaks TLS, too")
-    parser.add_argument("--nmap", action="store_true")
-    parser.add_argument("--limit", type=float, default=200.0)
+    parser.add_argument("--round-trip", type=float, default=0.0, help="milliseconds on the wire")
+    parser.add_argument("--peer", choices=PEERS, action="append", default=[])
+    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for nmap")
+    parser.add_argument("--repeat", type=int, default=1, help="our runs, of which the quickest counts")
+    parser.add_argument("--only-hosts", action="store_true",
+                        help="identification alone: no questions to everybody, no search for hosts")
     args = parser.parse_args()
+    more = ("--no-multicast", "--assume-up") if args.only_hosts else ()
     costs = []
     for size in (int(word) for word in args.sizes.split(",")):
         devices = fleet(size, tls=args.tls)
-        with Lab(devices, network="10.77.0.0/16") as lab:
-            costs.append(ours(lab, devices))
-            print(row("lanveto", costs[-1]), flush=True)
-            if args.nmap:
-                peer = nmap(lab, devices, args.limit)
-                print(row("nmap -sV", peer))
-                wall = peer.wall if peer.wall >= 0 else args.limit
-                least = "" if peer.wall >= 0 else "more than "
-                print(f"{least}{wall / costs[-1].wall:.0f} x quicker, {peer.cpu / costs[-1].cpu:.1f} x less CPU, "
-                      f"{peer.packets / costs[-1].packets:.1f} x fewer packets")
+        with peer.laboratory(devices, NETWORK, round_trip=args.round_trip / 1000) as lab:
+            cost = min((ours(lab, devices, *more) for _ in range(args.repeat)), key=lambda one: one.wall)
+        costs.append((size, cost))
+        print(row("lanveto", size, cost), flush=True)
+        for kind in args.peer:
+            with peer.laboratory(devices, NETWORK, round_trip=args.round_trip / 1000, enter=True) as lab:
+                other = nmap(lab, devices, kind, args.limit)
+            print(row(PEERS[kind], size, other), peer.ratios(cost, other), sep="\n    ", flush=True)
     if args.svg:
         svg(costs, args.svg)
 
