@@ -140,9 +140,9 @@ def _host(host: Mapping[str, Any], at: str | None) -> Iterator[Heard]:
             if opinion:
                 seen.append(told("nmap.service", " ".join(opinion)[:1024], port=number, at=at))
             for name, text in (port.get("script") or {}).items():
-                seen += _script(str(name), str(text or "")[:MAX_OUTPUT], number, at)
+                seen += script_fields(str(name), str(text or "")[:MAX_OUTPUT], number, at)
     for script in host.get("hostscript") or ():
-        seen += _script(str(script.get("id")), str(script.get("output") or "")[:MAX_OUTPUT], None, at)
+        seen += script_fields(str(script.get("id")), str(script.get("output") or "")[:MAX_OUTPUT], None, at)
     for match in (host.get("osmatch") or ())[:1]:
         seen.append(told("nmap.service", f"operating system: {match.get('name')}"[:1024], at=at))
     if opened:
@@ -158,7 +158,8 @@ def _ports(found: object) -> Iterator[tuple[int, Mapping[str, Any]]]:
             yield int(number), port
 
 
-def _script(name: str, text: str, port: int | None, at: str | None) -> list[Observation]:
+def script_fields(name: str, text: str, port: int | None, at: str | None) -> list[Observation]:
+    """What the output of one script quotes of a device's own words; nothing for scripts that are not known."""
     reader = _SCRIPTS.get(name)
     return (
         [told(channel, value[:16_384], port=port, at=at) for channel, value in reader(text) if value] if reader else []

@@ -34,6 +34,7 @@ SAMPLES = {
     "kea": b"address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,user_context,pool_id\n192.0.2.1,3c:ef:8c:11:22:33,,3600,1764000000,1,0,0,cam,0,,0\n",
     "mac-table": b"core-1#show mac address-table\n  10    3cef.8c11.2233    DYNAMIC     Gi1/0/1\n",
     "masscan": b'[\n{ "ip": "192.0.2.1", "timestamp": "1764000000", "ports": [ {"port": 80, "proto": "tcp", "status": "open"} ] },\n{ "ip": "192.0.2.1", "ports": [ {"port": 80, "proto": "tcp", "service": {"name": "http", "banner": "HTTP/1.0 200 OK"}} ] }\n]\n',
+    "nmap-text": b"Nmap scan report for 192.0.2.1\n80/tcp open http Dahua\n|_http-title: x\nMAC Address: 3C:EF:8C:11:22:33 (x)\nHost: 192.0.2.1 ()\tPorts: 80/open/tcp//http///\n",
     "zgrab2": b'{"ip":"192.0.2.1","data":{"http":{"status":"success","protocol":"http","port":80,"result":{"response":{"status_code":200,"headers":{"server":["App-webs/"]},"body":"<title>x</title>"}},"timestamp":"2026-11-24T10:00:00Z"}}}\n',
     "lanveto": b'{"id":"x","ip":"192.0.2.1","mac":"3c:ef:8c:11:22:33","observations":[{"channel":"dhcp.hostname","value":"cam"}]}\n',
     "snmp-walk": b".1.3.6.1.2.1.4.22.1.2.1.192.0.2.1 = Hex-STRING: 3C EF 8C 11 22 33\n.1.3.6.1.2.1.17.4.3.1.2.60.239.140.17.34.51 = INTEGER: 3\n.1.3.6.1.2.1.1.1.0 = STRING: \"x\"\n",
