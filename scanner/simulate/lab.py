@@ -217,7 +217,8 @@ class Lab(Simulation):
     through); `foreign`: recorded addresses outside the network are kept, as those of devices in their factory state
     are; `round_trip`: seconds that a frame and its answer spend on the cable, in steps of some tenths of a millisecond;
     `connections` and `requests` (a second; None: any number): what one device puts up with before it counts a
-    violation. Entering raises `UsageProblem` where the system does not allow it.
+    violation. Where a recorded address is of fe80::/64 or fd10:77::/64, IPv6 is spoken too, and who has no recorded
+    address of IPv4 then speaks that alone. Entering raises `UsageProblem` where the system does not allow it.
     """
 
     def __init__(

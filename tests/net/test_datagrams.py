@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
 from collections.abc import Callable
 from ipaddress import IPv4Interface
+from typing import Any
+
+import pytest
 
 from scanner.model import Transport, Via
-from scanner.net import datagrams
+from scanner.net import datagrams, interfaces
 from scanner.net.datagrams import Datagrams, Heard
 from scanner.net.interfaces import Link
 from scanner.net.ledger import Ledger
@@ -178,3 +182,73 @@ def test_bytes_are_kept_as_bytes() -> None:
     heard, _ = converse(Device("127.8.0.1", b"here\x00\xff"), lambda d: d.ask_host("127.8.0.1", [question(37020)]))
 
     assert heard[0].observation.value == "hex:6865726500ff"
+
+
+GROUP6 = "ff02::77"
+SPEAK = """
+import socket, struct, sys
+sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+sock.bind(("::", 37020))
+for name in ("d0", "d1"):
+    member = socket.inet_pton(socket.AF_INET6, "ff02::77") + struct.pack("=i", socket.if_nametoindex(name))
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
+print("up", flush=True)
+while True:
+    data, peer = sock.recvfrom(2000)
+    name = socket.if_indextoname(peer[3]).encode()
+    sock.sendto(b"here, " + data + b" on " + name, peer)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, peer[3])
+    sock.sendto(b"here, everybody on " + name, ("ff02::77", 37021, 0, peer[3]))
+"""
+
+
+@pytest.mark.root
+def test_groups_of_ipv6_are_asked_and_heard_on_every_link_with_a_link_local_address(segment: Any) -> None:
+    made = segment({"10.77.0.7": "3c:ef:8c:00:00:07"})
+    ours = (
+        f"link add s1 type veth peer name d1 netns {made.holder}\nlink set s1 up\n"
+        "address add fe80::5/64 dev s0 nodad\naddress add fe80::5/64 dev s1 nodad\n"
+    )
+    theirs = "link set d1 up\n" + "".join(f"address add fe80::7/64 dev {name} nodad\n" for name in ("d0", "d1"))
+    for run, name in ((lambda *words: subprocess.run(words, check=True), "s0"), (made.inside, "d0")):
+        for what in ("default", name):
+            run("sysctl", "-qw", f"net.ipv6.conf.{what}.addr_gen_mode=1")  # no address that comes by itself
+        run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0")
+    subprocess.run(["ip", "-batch", "-"], input=ours, text=True, check=True)
+    made.inside("ip", "-batch", "-", stdin=theirs)
+    made.start(SPEAK)
+    links = [link for link in interfaces.read().links if link.name in {"s0", "s1", "lo"}]
+    asked = Question("sadp.response", "inquiry", b"who", 37020, groups=(GROUP, GROUP6), listen=(37021,), join=(GROUP6,))
+    closed = Question("sadp.response", "inquiry", b"who", 37022, groups=(GROUP6,), join=(GROUP6,))
+    heard: list[Heard] = []
+
+    news = asyncio.Event()
+
+    def hear(one: Heard) -> None:
+        heard.append(one)
+        news.set()
+
+    async def until(count: int) -> None:
+        async with asyncio.timeout(20):
+            while len(heard) < count:
+                news.clear()
+                await news.wait()
+
+    async def main() -> Datagrams:
+        async with Datagrams(links, (Shout(),), Ledger(), Pace(1000), hear) as sockets:
+            sockets.listen([asked, closed])
+            await sockets.ask_links([asked])
+            await until(4)
+            alone = Question("sadp.response", "inquiry", b"you", 37020)
+            assert len(await sockets.ask_host("fe80::7%s0", [alone])) == 1
+            await until(5)
+        return sockets
+
+    sockets = asyncio.run(main())
+
+    assert sockets.problems == []
+    assert {(h.address, h.link, h.observation.value, h.observation.via) for h in heard[:4]} == {
+        (f"fe80::7%s{n}", f"s{n}", f"here, {what} on d{n}", Via.MULTICAST) for n in (0, 1) for what in ("who", "everybody")
+    }
+    assert (heard[4].address, heard[4].observation.via) == ("fe80::7%s0", Via.UNICAST)
+    assert heard[4].observation.value == "here, you on d0"
