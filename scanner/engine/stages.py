@@ -490,17 +490,18 @@ class Stages:
             self.warn(Code.NEIGHBOURS, f"{undone} neighbour entries that an earlier scan had left behind were removed")
 
     def _load_neighbours(self, writer: table.Writer) -> None:
-        hosts = [
-            e for e in self.book.entries()
-            if e.link is not None and (e.mac or e.through) and not e.foreign and ":" not in e.address
-        ]  # fmt: skip
-        self._crowded = len(hosts) > table.CROWD and not self._tight
+        hosts = [e for e in self.book.entries() if e.link is not None and (e.mac or e.through) and not e.foreign]
+        wide = sum(":" in e.address for e in hosts)  # a table each
+        self._crowded = max(wide, len(hosts) - wide) > table.CROWD and not self._tight
         if not self._crowded or not self.plan.neighbour_writes:
             return
-        keep = self.topology.gateways | self.topology.own
+        keep = self.topology.untouchable
         try:
             for link in self.scene.links:
-                known = [table.Known(e.address, e.mac or e.through or "") for e in hosts if e.link == link.name]
+                known = [
+                    table.Known(e.address.partition("%")[0], e.mac or e.through or "")
+                    for e in hosts if e.link == link.name
+                ]  # fmt: skip
                 count = writer.load(link, known, keep=keep)
                 self.ledger.write("neighbour", link.name, 0, f"{count} entries in this machine's own table")
             self._crowded = False

@@ -100,6 +100,12 @@ class Topology:
         """The addresses of this machine itself."""
         return frozenset(str(address.ip) for link in self.links for address in link.addresses)
 
+    @property
+    def untouchable(self) -> frozenset[str]:
+        """The addresses of routers and of this machine, of both kinds, without zones: its way to others."""
+        routers = {route.gateway for route in (*self.routes, *self.routes6) if route.gateway}
+        return self.own | routers | {str(own.ip) for link in self.links for own in link.v6}
+
     def networks(self, *, physical: bool = False) -> dict[str, tuple[IPv4Interface, ...]]:
         """Interface name → addresses, of links that are up; `physical` leaves out virtual ones and loopback."""
         return {

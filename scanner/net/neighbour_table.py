@@ -20,7 +20,7 @@ CROWD = 512
 """Live hosts on links above which entries are written: half of the default table."""
 JOURNAL = "neighbours-{pid}.json"
 
-_STATISTICS = Path("/proc/net/stat/arp_cache")
+_STATISTICS = (Path("/proc/net/stat/arp_cache"), Path("/proc/net/stat/ndisc_cache"))
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/net")
 _DEAD = netlink.FAILED | netlink.INCOMPLETE | netlink.NOARP | netlink.PERMANENT
@@ -31,6 +31,7 @@ class Known:
     """A neighbour the kernel has heard of."""
 
     address: str
+    """Without a zone."""
     mac: str
 
 
@@ -48,9 +49,15 @@ def unresolved(link: Link) -> set[str]:
 
 
 def overflows() -> int:
-    """How often the table was full since the machine started; 0 where the kernel does not say."""
+    """How often the table of IPv4, or that of IPv6, was full since the machine started; 0 where the kernel does not
+    say.
+    """
+    return sum(map(_fulls, _STATISTICS))
+
+
+def _fulls(statistics: Path) -> int:
     try:
-        lines = _STATISTICS.read_text().splitlines()
+        lines = statistics.read_text().splitlines()
         column = lines[0].split().index("table_fulls")
         return sum(int(line.split()[column], 16) for line in lines[1:])
     except (OSError, ValueError, IndexError):

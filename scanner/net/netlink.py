@@ -71,30 +71,24 @@ class Neighbour:
     flags: int
 
 
-def neighbours(index: int | None = None) -> list[Neighbour]:
-    """The IPv4 neighbour entries, of one interface or of all. Raises `OSError`."""
+def neighbours(index: int | None = None, family: int = socket.AF_UNSPEC) -> list[Neighbour]:
+    """The neighbour entries, of one interface or of all, of IPv4, IPv6 or both. Raises `OSError`."""
     found = []
-    for message in dump(GETNEIGH, socket.AF_INET):
+    for message in dump(GETNEIGH, family):
         _family, link, state, flags, _type = struct.unpack("=BxxxiHBB", message.body)
         address = message.attributes.get(1, b"")
         mac = message.attributes.get(2, b"")
-        if len(address) != 4 or (index is not None and link != index):
+        if len(address) not in {4, 16} or (index is not None and link != index):
             continue
-        found.append(Neighbour(
-            socket.inet_ntoa(address), mac.hex(":") if len(mac) == 6 else None, link, state, flags,
-        ))  # fmt: skip
+        text = socket.inet_ntoa(address) if len(address) == 4 else socket.inet_ntop(socket.AF_INET6, address)
+        found.append(Neighbour(text, mac.hex(":") if len(mac) == 6 else None, link, state, flags))
     return found
 
 
 def neighbours6(index: int) -> list[Neighbour]:
     """The IPv6 neighbours of one interface whose MAC the kernel has learnt. Raises `OSError`."""
-    found = []
-    for message in dump(GETNEIGH, socket.AF_INET6):
-        _family, link, state, flags, _type = struct.unpack("=BxxxiHBB", message.body)
-        address, mac = message.attributes.get(1, b""), message.attributes.get(2, b"")
-        if len(address) == 16 and len(mac) == 6 and link == index and not state & (FAILED | INCOMPLETE | NOARP):
-            found.append(Neighbour(socket.inet_ntop(socket.AF_INET6, address), mac.hex(":"), link, state, flags))
-    return found
+    unknown = FAILED | INCOMPLETE | NOARP
+    return [n for n in neighbours(index, socket.AF_INET6) if n.mac is not None and not n.state & unknown]
 
 
 def write_neighbours(entries: Sequence[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
@@ -113,8 +107,10 @@ def delete_neighbours(entries: Sequence[tuple[str, int]]) -> None:
 
 
 def _neighbour(kind: int, flags: int, address: str, mac: str | None, index: int) -> bytes:
-    body = struct.pack("=BxxxiHBB", socket.AF_INET, index, STALE, EXTERN_LEARN, 0)
-    body += _ATTRIBUTE.pack(8, 1) + socket.inet_aton(address)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    packed = socket.inet_pton(family, address)
+    body = struct.pack("=BxxxiHBB", family, index, STALE, EXTERN_LEARN, 0)
+    body += _ATTRIBUTE.pack(4 + len(packed), 1) + packed
     if mac is not None:
         body += _ATTRIBUTE.pack(10, 2) + bytes.fromhex(mac.replace(":", "")) + b"\0\0"
     return _HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body

@@ -66,6 +66,10 @@ def test_an_address_of_ipv6_is_reached_by_its_zone_or_its_route(
     assert (found.reach, found.link and found.link.name, found.gateway) == (reach, link, gateway)
 
 
+def test_routers_and_this_machine_are_untouchable_by_all_their_addresses() -> None:
+    assert WIDE.untouchable == {"::1", "127.0.0.1", "10.0.0.5", *WIDE.own, "fe80::5", "2001:db8::5", "fe80::1"}
+
+
 def test_a_link_names_its_link_local_addresses_with_itself() -> None:
     link = WIDE.links[1]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from scanner.net import interfaces, netlink
 from scanner.net import neighbour_table as neighbours
-from scanner.net import netlink
 from scanner.net.interfaces import Link
 from scanner.net.netlink import Neighbour
 
@@ -149,6 +149,22 @@ def test_a_scan_that_was_killed_is_undone_by_the_next_one(segment: Any, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.root
+def test_entries_of_ipv6_are_written_and_taken_back_too(segment: Any, tmp_path: Path) -> None:
+    segment({"10.77.0.7": "3c:ef:8c:00:00:07"})
+    subprocess.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0"], check=True)
+    link = next(found for found in interfaces.read().links if found.name == "s0")
+    writer = neighbours.Writer(tmp_path)
+    known = [neighbours.Known(a, "bb:bb:bb:00:00:01") for a in ("10.77.0.20", "fe80::20", "fd10:77::20", "fe80::1")]
+
+    assert writer.load(link, known, keep=frozenset({"fe80::1"})) == 3
+    written = {n.address for n in netlink.neighbours(link.index) if n.flags & netlink.EXTERN_LEARN}
+    assert written == {"10.77.0.20", "fe80::20", "fd10:77::20"}
+    assert {n.address for n in netlink.neighbours6(link.index)} >= {"fe80::20", "fd10:77::20"}
+    writer.undo()
+    assert not [n for n in netlink.neighbours() if n.flags & netlink.EXTERN_LEARN]
+
+
 def test_overflows_are_a_number() -> None:
     assert neighbours.overflows() >= 0
 
@@ -156,7 +172,9 @@ def test_overflows_are_a_number() -> None:
 def test_the_statistics_are_read_by_the_columns_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "arp_cache"
     file.write_text("entries table_fulls\n00000002 0000000a\n00000002 00000001\n")
-    monkeypatch.setattr(neighbours, "_STATISTICS", file)
+    monkeypatch.setattr(neighbours, "_STATISTICS", (file, tmp_path / "ndisc_cache"))
     assert neighbours.overflows() == 11
+    (tmp_path / "ndisc_cache").write_text("entries table_fulls\n00000002 00000002\n")
+    assert neighbours.overflows() == 13
     file.write_text("other\n1\n")
-    assert neighbours.overflows() == 0
+    assert neighbours.overflows() == 2
