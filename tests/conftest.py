@@ -278,7 +278,8 @@ def _here(*command: str) -> None:
 
 
 def _build(holder: int, devices: dict[str, str]) -> Segment:
-    _here("ip", "link", "add", "s0", "type", "veth", "peer", "name", "d0", "netns", str(holder))
+    # Of another number than its other end: the kernel may take a second to bring up a cable whose ends are alike.
+    _here("ip", "link", "add", "s0", "index", "4097", "type", "veth", "peer", "name", "d0", "netns", str(holder))
     _here("ip", "link", "set", "lo", "up")
     _here("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
     _here("ip", "addr", "add", "10.77.255.254/16", "dev", "s0")
