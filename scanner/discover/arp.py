@@ -34,6 +34,7 @@ NO_RAW = (
     "sweep with a second pass, and full speed where more than 512 hosts live on a link"
 )
 SWITCHED_OFF = "switched off: no raw sockets"
+ANSWERS = "answers to ARP requests"
 _BATCH = 512
 
 
@@ -170,7 +171,8 @@ class Arp(Way):
         try:
             await sweep.once(SETTLE, tick=lambda sent: scene.tick(sent, ground.count))
             if not beside(scene.plan):
-                return await _second(sweep, None)
+                scene.lost(ANSWERS, await _second(sweep, None))
+                return None
         except BaseException:
             sweep.close()
             raise
@@ -181,19 +183,21 @@ class Arp(Way):
         """The second pass, to the silent, where it has not been yet."""
         assert ground.link is not None
         sweep = self._under_way.pop(ground.link.name, None)
-        return await _second(sweep, Pace(beside(scene.plan))) if sweep is not None else None
+        if sweep is not None:
+            scene.lost(ANSWERS, await _second(sweep, Pace(beside(scene.plan))))
+        return None
 
     def _close(self) -> None:
         while self._under_way:
             self._under_way.popitem()[1].close()
 
 
-async def _second(sweep: Sweep, pace: Pace | None) -> str | None:
+async def _second(sweep: Sweep, pace: Pace | None) -> int:
+    """Returns how many answers of both passes were lost."""
     with sweep:
         await asyncio.sleep(PAUSE - SETTLE)
         await sweep.once(SETTLE, pace=pace)
-        drops = sweep.drops()
-    return f"{drops} answers were lost for lack of room: scan more slowly" if drops else None
+        return sweep.drops()
 
 
 def beside(plan: Plan) -> float:

@@ -158,6 +158,15 @@ class Scene:
     """What everybody on a link was asked together."""
 
 
+    def lost(self, what: str, number: int) -> None:
+        """Warn of answers for which the kernel had no room, if there are any."""
+        if number:
+            from scanner.errors import Code
+
+            words = "were lost for lack of room: devices may have been missed; scan more slowly, or in parts"
+            self.warn(Code.LOST, f"{number} {what} {words}")
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What a search would send, in words, and how many seconds it takes at most."""

@@ -30,6 +30,8 @@ class Swept:
     asked: int
     no_way: int
     """Hosts for which this machine knows no way."""
+    drops: int
+    """Replies the kernel had no room for."""
 
 
 async def sweep(
@@ -83,7 +85,7 @@ async def sweep(
             drain()
         finally:
             loop.remove_reader(sock.fileno())
-    return Swept(asked, len(lost))
+        return Swept(asked, len(lost), sock.drops())
 
 
 class Icmp(Way):
@@ -116,6 +118,7 @@ class Icmp(Way):
                         tick=lambda sent: scene.tick(min(sent, ground.count), ground.count), wide=wide,
                     )  # fmt: skip
                     lost += swept.no_way
+                    scene.lost("answers to pings", swept.drops)
         except PermissionError as error:
             raise Unable(NOT_PERMITTED) from error
         return f"{lost} hosts could not be reached from here (no route)" if lost else None

@@ -110,6 +110,7 @@ async def ask(link: Link, scene: Scene, wanted: Sequence[str] = ()) -> None:
             drain()
         finally:
             loop.remove_reader(sock.fileno())
+        scene.lost("answers by IPv6", sock.drops())
     for known in netlink.neighbours6(link.index):  # further addresses of those who answered
         if known.mac in macs and not IPv6Address(known.address).is_multicast:
             assert known.mac is not None

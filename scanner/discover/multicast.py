@@ -190,12 +190,7 @@ class Multicast(Way):
             scene.warn(Code.UNASKED, problem)
         if self._datagrams.missing is not None:
             scene.unable(FRAMES, self._datagrams.missing)
-        if self._datagrams.lost:
-            scene.warn(
-                Code.LOST,
-                f"{self._datagrams.lost} answers to discovery questions were lost for lack of room: devices may have "
-                "been missed; scan more slowly, or in parts",
-            )
+        scene.lost("answers to discovery questions", self._datagrams.lost)
 
 
 def _destination(question: Question) -> str:

@@ -50,6 +50,7 @@ NO_RAW = (
     "together, without a connection"
 )
 SWITCHED_OFF = "switched off: no raw sockets"
+ANSWERS = "answers to TCP probes"
 NEAR_QUIET = 0.2
 """Seconds without an answer after which a sweep of hosts on a link is over: what answers later is tried anyway."""
 _GATEWAY_SECONDS = 0.3  # for the router's answer, three times
@@ -259,8 +260,8 @@ class Syn(base.Way):
                 raise Unable(NO_RAW) from error
 
         swept = await asyncio.gather(*(one(place, route) for place, route in enumerate(routes.all)))
-        drops = sum(part.drops for part in swept)
-        return f"{drops} answers were lost for lack of room: scan more slowly" if drops else None
+        scene.lost(ANSWERS, sum(part.drops for part in swept))
+        return None
 
     async def survey(self, entries: Sequence[Entry], scene: Scene) -> None:
         """On links: which ports of these hosts are open and which are closed, one pass; whatever it leaves open, and

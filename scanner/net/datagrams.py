@@ -26,7 +26,7 @@ from scanner.net.frames import FrameSocket, Overheard
 from scanner.net.interfaces import Link
 from scanner.net.ledger import Ledger, now
 from scanner.net.pace import Pace
-from scanner.net.packet import LinkGone
+from scanner.net.packet import LinkGone, overflowed
 from scanner.net.peer import sockaddr
 from scanner.protocols.base import Alone, Protocol, Question
 from scanner.values import from_bytes, ipv4_number
@@ -51,8 +51,6 @@ _INFO_BYTES = 64
 _EVERYBODY = "255.255.255.255"
 _RECEIVE_BUFFER = 4 << 20
 _RCVBUFFORCE = 33
-_MEMINFO, _MEMINFO_DROPS = 55, 8
-"""SO_MEMINFO (socket(7)): numbers about a socket's memory; the ninth is what SO_RXQ_OVFL counts."""
 _PATIENCE = (0.01, 0.05, 0.2, 0.0)
 """Seconds to wait for room in a full queue, one after the other."""
 
@@ -145,7 +143,7 @@ class Datagrams:
         senders = (*self._senders.values(), *self._senders6.values())
         for sock in (self._alone, self._alone6, *senders, *self._listeners.values()):
             if sock is not None:
-                self.lost += _lost(sock)
+                self.lost += overflowed(sock)
                 loop.remove_reader(sock.fileno())
                 sock.close()
         for name in list(self._frames):
@@ -512,12 +510,3 @@ def _widen(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _RECEIVE_BUFFER)
     except OSError:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-
-
-def _lost(sock: socket.socket) -> int:
-    """What the kernel had no room for, as far as it tells."""
-    try:
-        numbers = sock.getsockopt(socket.SOL_SOCKET, _MEMINFO, 4 * (_MEMINFO_DROPS + 1))
-        return int(struct.unpack_from("=I", numbers, 4 * _MEMINFO_DROPS)[0])
-    except (OSError, struct.error):
-        return 0

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 from scanner.net.closing import Closing
-from scanner.net.packet import attach
+from scanner.net.packet import attach, overflowed
 from scanner.net.peer import sockaddr
 from scanner.values import internet_checksum
 
@@ -99,6 +99,10 @@ class EchoSocket(Closing):
                 message[_HEADER.size : _HEADER.size + _TOKEN] == self._token(address)
             ):
                 yield str(address)
+
+    def drops(self) -> int:
+        """Replies that the kernel had no room for, since the socket was opened."""
+        return overflowed(self._sock)
 
     def close(self) -> None:
         """Close the socket."""

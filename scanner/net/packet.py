@@ -33,6 +33,8 @@ SOL_PACKET = 263
 ADD_MEMBERSHIP = 1
 _STATISTICS, _IGNORE_OUTGOING, _MR_MULTICAST = 6, 23, 0
 _ATTACH_FILTER, _RCVBUFFORCE = 26, 33
+_MEMINFO, _MEMINFO_DROPS = 55, 8
+"""SO_MEMINFO (socket(7)): numbers about a socket's memory; the ninth is what SO_RXQ_OVFL counts."""
 _RECEIVE_BUFFER = 16 << 20
 _MOST = 512
 """Frames in one system call."""
@@ -187,7 +189,8 @@ def tap(
         sock.setblocking(False)
         attach(sock, program)  # before the bind that opens the tap: nothing unfiltered gets in
         helps: list[Option] = [
-            *options, (socket.SOL_SOCKET, _RCVBUFFORCE, room), (SOL_PACKET, _IGNORE_OUTGOING, 1),
+            *options, (socket.SOL_SOCKET, socket.SO_RCVBUF, room),  # as much as anybody may have; root may have it all
+            (socket.SOL_SOCKET, _RCVBUFFORCE, room), (SOL_PACKET, _IGNORE_OUTGOING, 1),
         ]  # fmt: skip
         for level, option, value in helps:
             try:
@@ -208,6 +211,15 @@ def dropped(sock: socket.socket) -> int:
     except OSError:
         return 0
     return int(drops)
+
+
+def overflowed(sock: socket.socket) -> int:
+    """Datagrams for which a socket of another family has had no room since it was opened; 0 where nobody says."""
+    try:
+        numbers = sock.getsockopt(socket.SOL_SOCKET, _MEMINFO, 4 * (_MEMINFO_DROPS + 1))
+        return int(struct.unpack_from("=I", numbers, 4 * _MEMINFO_DROPS)[0])
+    except (OSError, struct.error):
+        return 0
 
 
 def attach(sock: socket.socket, program: Program) -> None:

@@ -98,3 +98,16 @@ def test_permission_is_told_without_an_exception() -> None:
     except PermissionError:
         may = False
     assert echo.permitted() >= may
+
+
+def test_replies_for_which_there_is_no_room_are_counted() -> None:
+    with EchoSocket() as sock:
+        sock.ask(["127.0.0.1"] * 20)
+        assert len(heard(sock)) == 20
+        assert sock.drops() == 0
+        sock._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # the smallest there is
+        sock.ask(["127.0.0.1"] * 200)
+        replies = heard(sock)
+
+        assert len(replies) < 200
+        assert sock.drops() >= 200 - len(replies)  # Linux counts each twice on raw sockets of IPv4
