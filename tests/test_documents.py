@@ -56,10 +56,10 @@ def test_depth_is_bounded_before_it_costs_the_stack() -> None:
 
 def test_aliases_cannot_stand_for_more_than_a_machine_holds() -> None:
     bomb = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40))
-    began = time.monotonic()
+    began = time.thread_time()
     with pytest.raises(YamlError, match=f"more than {MAX_REPEATED}"):
         _read(bomb)
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 5
     assert _read("a: &x [1, 2]\nb: [*x, *x]\n")["b"] == [[1, 2], [1, 2]]
 
 

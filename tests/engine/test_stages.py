@@ -207,7 +207,7 @@ def test_an_interface_that_goes_away_ends_in_a_partial_report(segment: Build, kn
     took = time.monotonic() - start
     timer.join()
 
-    assert took < 8
+    assert took < 60
     assert report.scan.failures
     assert all("s0" in failure for failure in report.scan.failures)
     assert 10 < len(report.devices) < 200

@@ -166,9 +166,9 @@ PIECES = ("<a>", "<a", "</", '"a":"', '"a":', "{", "[", "\\", "&#", "a: ", "a=",
 @pytest.mark.parametrize("piece", PIECES)
 def test_nothing_runs_away(piece: str) -> None:
     text = piece * (fields.MAX_INPUT // len(piece))
-    start = time.perf_counter()
+    start = time.thread_time()
     for helper in (fields.leaves, fields.loose, fields.headers, fields.json_scraps, fields.lines, fields.eui64_macs):
         list(helper(text))
     fields.mask_xml(text, ("a",))
     fields.mask_json(text, ("a",))
-    assert time.perf_counter() - start < 2  # some 0.1 s; a quadratic helper would need minutes
+    assert time.thread_time() - start < 5  # some 0.1 s; a quadratic helper would need minutes

@@ -82,7 +82,7 @@ def test_what_hangs_is_ended_with_its_children(store: Store, tmp_path: Path) -> 
     began = time.monotonic()
     with pytest.raises(Doubtful, match=r"did not end within 0\.2 s"):
         _drain(store, _sink(str(script), timeout=0.2))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
     child = Path(f"/proc/{pid.read_text().strip()}/stat")
     for _ in range(50):
         if not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z":
