@@ -19,6 +19,7 @@ from scanner.net.interfaces import Link
 CROWD = 512
 """Live hosts on links above which entries are written: half of the default table."""
 JOURNAL = "neighbours-{pid}.json"
+_PART = "neighbours-{pid}.part"
 
 _STATISTICS = (Path("/proc/net/stat/arp_cache"), Path("/proc/net/stat/ndisc_cache"))
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -119,6 +120,10 @@ def recover(folder: Path) -> int:
     count = 0
     try:
         journals = sorted(folder.glob(JOURNAL.format(pid="*")))
+        for part in folder.glob(_PART.format(pid="*")):  # cut while it was written: the journal before it holds
+            number = part.stem.rpartition("-")[2]
+            if number.isdigit() and _started(int(number)) is None:
+                part.unlink(missing_ok=True)
     except OSError:
         return 0
     for path in journals:

@@ -80,6 +80,6 @@ async def _begun(way: multicast.Multicast) -> None:
         plan = SimpleNamespace(multicast=False, raw=False, manners=SimpleNamespace(datagrams=100), real_port=None)
         scene: Any = SimpleNamespace(
             protocols=tuple(protocols().values()), plan=plan, links=(), ledger=Ledger(), stack=stack, heard=print,
-            warn=print, unable=print,
+            warn=print, unable=print, lost=print,
         )  # fmt: skip
         await way.begin(scene)

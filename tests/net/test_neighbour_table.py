@@ -106,10 +106,14 @@ def dead_scan(tmp_path: Path, **changes: object) -> Path:
 def test_what_a_dead_scan_left_is_removed(table: Table, tmp_path: Path) -> None:
     table.write([("10.0.0.20", "bb:00:00:00:00:01", 7)])
     path = dead_scan(tmp_path)
+    (tmp_path / f"neighbours-{2**22 + 1}.part").write_text("{")
+    mine = tmp_path / f"neighbours-{os.getpid()}.part"
+    mine.write_text("{")
 
     assert neighbours.recover(tmp_path) == 1
     assert "10.0.0.20" not in {e.address for e in table.entries}
     assert not path.exists()
+    assert list(tmp_path.iterdir()) == [mine]
 
 
 def test_a_running_scan_another_namespace_and_rubbish_are_left_alone(table: Table, tmp_path: Path) -> None:
