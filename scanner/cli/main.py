@@ -148,8 +148,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         return code if isinstance(code, int) else EXIT_OK
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
-    except click.exceptions.Abort:
-        return EXIT_INTERRUPTED
+    except click.exceptions.Abort:  # Ctrl-C, as click tells it
+        return _say("lanveto: interrupted", EXIT_INTERRUPTED)
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
+import signal
+import struct
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -96,6 +101,27 @@ def test_a_named_format_that_it_is_not(tmp_path: Path, capsys: pytest.CaptureFix
     assert run(["import", "--from", "kea", _file(tmp_path, "arp.txt", NEIGHBOURS)]) == 2
     (only,) = capsys.readouterr().err.splitlines()
     assert "arp.txt: has no header line" in only
+
+
+def test_ctrl_c_keeps_what_was_read_and_says_so(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "scanner.cli.main", "import", "arp", "-", "--format", "jsonl"]
+    process = subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+    )
+    assert process.stdin is not None
+    for piece in (NEIGHBOURS, "\n", "\n"):  # when a piece is taken, what came before it was read
+        process.stdin.write(piece.encode())
+        process.stdin.flush()
+        end = time.monotonic() + 60
+        while struct.unpack("i", fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4)))[0]:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert [json.loads(line)["ip"] for line in out.splitlines()] == ["192.0.2.1", "192.0.2.2"]
+    assert err.decode() == "lanveto: interrupted: what was known by then is reported\n"
 
 
 def test_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
