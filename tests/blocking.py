@@ -25,7 +25,7 @@ MAY_BLOCK = {
     "scanner/engine/telling.py": ("report",),  # nothing is waited for any more
     "scanner/engine/checkpoint.py": ("begin", "go_on", "end", "_lines", "_records", "_busy", "_prune"),  # the same
     "scanner/net/netlink.py": ("dump", "write_neighbours", "delete_neighbours"),  # the kernel answers at once
-    "scanner/net/neighbour_table.py": ("overflows", "recover", "undo", "_save", "_here", "_started"),  # the same; journal
+    "scanner/net/neighbour_table.py": ("_column", "recover", "undo", "_save", "_here", "_started"),  # the same; journal
     "asyncio/unix_events.py": ("_start",),  # a process begins: what it takes, asyncio decides
     "scanner/net/ledger.py": ("flush", "close"),  # 32 kB at a time: what was sent must be on the disk
 }

@@ -12,11 +12,12 @@ from ipaddress import IPv4Address
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from scanner.config import Speed
 from scanner.discover.base import Expected, Ground, Scene, Unable, Way
 from scanner.discover.book import Sighting
 from scanner.net.closing import Closing
 from scanner.net.interfaces import Link, Reach
-from scanner.net.pace import Pace
+from scanner.net.pace import Lull, Pace
 from scanner.net.raw import FRAME_BYTES, ArpSocket, LinkGone, permitted
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ PAUSE = 1.0
 """Seconds between two passes: a sleeping Wi-Fi device that missed the first question wakes up within them."""
 SETTLE = 0.5
 """Seconds that late answers get at the end."""
+QUIET = 0.2
+"""Seconds without an answer after which those in a hurry begin to ask whom they found: who answers later is heard, and
+asked beside them.
+"""
 NO_RAW = (
     "raw sockets are not permitted: the kernel's neighbour table was used instead. Root would have added a paced ARP "
     "sweep with a second pass, and full speed where more than 512 hosts live on a link"
@@ -56,22 +61,29 @@ class Sweep(Closing):
         self._alive: set[int] = set()
         self._broken: LinkGone | None = None
         self._passes = 0
+        self._lull = Lull()
+        self.rested = 0.0
+        """When the last pass had asked everybody, by the loop's time."""
         self._loop = asyncio.get_running_loop()
         self._sock = ArpSocket(link)
         self._loop.add_reader(self._sock.fileno(), self._drain)
         self.asked = 0
 
     async def once(
-        self, settle: float, tick: Callable[[int], None] = lambda _sent: None, pace: Pace | None = None
-    ) -> None:
-        """One pass, and so many seconds for the answers; `pace`: another one than the sweep's."""
+        self, settle: float, tick: Callable[[int], None] = lambda _sent: None, pace: Pace | None = None,
+        quiet: float | None = None,
+    ) -> None:  # fmt: skip
+        """One pass, and so many seconds for the answers, or until none has come for `quiet` seconds; `pace`: another
+        one than the sweep's.
+        """
         self._passes += 1
-        quiet = (n for n in self._ground.numbers() if n not in self._alive)
-        async for count in _send(self._sock, quiet, pace or self._pace, self._ledger):
+        silent = (n for n in self._ground.numbers() if n not in self._alive)
+        async for count in _send(self._sock, silent, pace or self._pace, self._ledger):
             self.asked += count
             tick(self.asked)
             self._check()
-        await asyncio.sleep(settle)
+        self.rested = self._loop.time()
+        await self._lull.wait(settle if quiet is None else quiet, settle)
         self._check()
 
     def drops(self) -> int:
@@ -95,6 +107,7 @@ class Sweep(Closing):
                 number = int(IPv4Address(reply.address))
                 if (reply.mac, reply.address) in self._seen or number not in self._ground:
                     continue
+                self._lull.heard()
                 self._seen.add((reply.mac, reply.address))
                 self._alive.add(number)
                 self._found(
@@ -169,7 +182,8 @@ class Arp(Way):
         except PermissionError as error:
             raise Unable(NO_RAW) from error
         try:
-            await sweep.once(SETTLE, tick=lambda sent: scene.tick(sent, ground.count))
+            quiet = QUIET if scene.plan.speed is Speed.FAST else None
+            await sweep.once(SETTLE, tick=lambda sent: scene.tick(sent, ground.count), quiet=quiet)
             if not beside(scene.plan):
                 scene.lost(ANSWERS, await _second(sweep, None))
                 return None
@@ -195,7 +209,7 @@ class Arp(Way):
 async def _second(sweep: Sweep, pace: Pace | None) -> int:
     """Returns how many answers of both passes were lost."""
     with sweep:
-        await asyncio.sleep(PAUSE - SETTLE)
+        await asyncio.sleep(max(0.0, sweep.rested + PAUSE - asyncio.get_running_loop().time()))
         await sweep.once(SETTLE, pace=pace)
         return sweep.drops()
 

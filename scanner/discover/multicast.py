@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from scanner.config import Plan
+from scanner.config import Plan, Speed
 from scanner.discover.base import Expected, Ground, Scene, Unable, Way
 from scanner.discover.book import Entry
 from scanner.errors import Code
@@ -54,16 +54,22 @@ def _bare(channel: str, request: str, port: int, alone: Alone) -> Question:
 
 
 async def ask(
-    datagrams: Datagrams, wanted: Sequence[Question], *, patience: float, links: Sequence[Link] | None = None
-) -> float:
-    """Listen where answers arrive, ask on the links (None: every link), wait so many seconds at most; returns for how
-    many more answers may come.
+    datagrams: Datagrams, wanted: Sequence[Question], *, patience: float, links: Sequence[Link] | None = None,
+    lull: Lull | None = None,
+) -> float:  # fmt: skip
+    """Listen where answers arrive, ask on the links (None: every link), wait so many seconds at most, with a `lull`
+    only until no answer has come for `QUIET` seconds; returns for how many more answers may come.
     """
     datagrams.listen(wanted)
     await datagrams.ask_links(wanted, links)
     seconds = max((q.seconds for q in wanted if q.together), default=0.0)
-    await asyncio.sleep(min(seconds, patience))
-    return max(0.0, seconds - patience)
+    if lull is None:
+        await asyncio.sleep(min(seconds, patience))
+        return max(0.0, seconds - patience)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await lull.wait(QUIET, min(seconds, patience))
+    return max(0.0, began + seconds - loop.time())
 
 
 class Multicast(Way):
@@ -127,7 +133,8 @@ class Multicast(Way):
         assert ground.link is not None
         wanted = questions(self._speakers)
         scene.asked.extend(wanted)
-        scene.expect(await ask(self._datagrams, wanted, patience=FIRST_ANSWERS, links=[ground.link]))
+        lull = self._lull if scene.plan.speed is Speed.FAST else None
+        scene.expect(await ask(self._datagrams, wanted, patience=FIRST_ANSWERS, links=[ground.link], lull=lull))
         if scene.book.excluding:
             return "questions to everybody on a link reach excluded hosts too; their answers were dropped"
         return None

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from ipaddress import IPv4Address, IPv6Address
 from itertools import zip_longest
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 import scanner
 from scanner import discover, state
@@ -48,6 +49,8 @@ NEW_NEIGHBOURS = 150.0
 
 PREPARE_AFTER = 0.1
 """Seconds after which the rules are read: the first questions go out before."""
+LEAVING = 1024
+"""Devices that may wait together for answers to the last datagrams: nobody else's turn waits for that."""
 AGAIN_SECONDS = 2.0
 """Between the last question to a host that answered none and the second look at it."""
 
@@ -77,11 +80,13 @@ class _Lanes:
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def of(self, entry: Entry) -> contextlib.AbstractAsyncContextManager[object]:
-        """The lane of a device: nobody else asks it meanwhile."""
-        if entry.mac is None or not 1 < len(self._book.places(entry.mac)) <= SEVERAL:
+        """The lane of a device: nobody else asks it meanwhile. One that has a single address may turn out to have more
+        while it is asked.
+        """
+        if entry.mac is None or len(self._book.places(entry.mac)) > SEVERAL:
             return contextlib.nullcontext()
         return self._locks.setdefault(entry.mac, asyncio.Lock())
 
@@ -129,6 +134,11 @@ class Stages:
         )  # fmt: skip
         self.harvest.own, self.harvest.masks = self.topology.gateways, self._masks
         self._lanes = _Lanes(self.book)
+        self._places = asyncio.Semaphore(plan.manners.devices)
+        self._leaving = asyncio.Semaphore(LEAVING)
+        self._streams = Streams(self.ledger, handshakes=plan.handshakes)
+        self._rounds = self._fulls = 0
+        """Lists of devices being asked, and how often the neighbour table had been full when the first began."""
         self._past = past
         self._record = record
         self._waiting_in_record: set[tuple[str | None, str]] = set()
@@ -385,9 +395,16 @@ class Stages:
     async def _ask_rest(
         self, first: asyncio.Task[None], number: int, entries: list[Entry], writer: table.Writer
     ) -> None:
-        """Those of a portion who were found when the first of it were being asked; then the portion is done."""
-        await first
-        await self._ask(entries, writer)
+        """Those of a portion who were found when the first of it were being asked, beside these; then the portion is
+        done.
+        """
+        try:
+            await self._ask(entries, writer)
+            await first
+        except BaseException:
+            first.cancel()
+            await asyncio.wait({first})
+            raise
         self._portion_done(number)
 
     async def _ask(self, entries: list[Entry], writer: table.Writer) -> None:
@@ -425,40 +442,56 @@ class Stages:
             await self._ask_all(again, again=True)
 
     async def _ask_all(self, entries: list[Entry], *, again: bool = False) -> None:
-        streams = Streams(self.ledger, handshakes=self.plan.handshakes)
-        asker = Asker(self.plan, self.knowledge, self._protocols, streams, self._halted, self.minds)
+        asker = Asker(self.plan, self.knowledge, self._protocols, self._streams, self._halted, self.minds)
         total = len(entries)
         pace = Pace(NEW_NEIGHBOURS) if self._crowded else None
         done = 0
         entries.reverse()
+        if not self._rounds:
+            self._fulls = table.overflows()
+        self._rounds += 1
 
         async def worker() -> None:
-            nonlocal done
             while entries:
                 entry = entries.pop()
                 if pace is not None and entry.link is not None:
                     await pace.take()
+                certain = True
                 if self.book.sole(entry):  # an address that two claim is asked once
-                    async with self._lanes.of(entry):
+                    async with self._lanes.of(entry), self._places:
                         certain = await asker.ask(entry, again=again)
-                        if not again and not certain:
-                            for way in self._ways:
-                                await way.finish([entry], self.scene)
-                entry.done = True
-                done += 1
-                self._tick("asking again who was silent" if again else "asking devices", total, done)
-                if entry.answered and not 1 < len(self.book.places(entry.mac)) <= SEVERAL:
-                    await self.harvest.take(entry)
+                if again or certain:
+                    await leave(entry)
+                else:
+                    await self._leaving.acquire()
+                    group.create_task(finish(entry))
 
-        before = table.overflows()
+        async def finish(entry: Entry) -> None:
+            try:
+                async with self._lanes.of(entry):
+                    for way in self._ways:
+                        await way.finish([entry], self.scene)
+                await leave(entry)
+            finally:
+                self._leaving.release()
+
+        async def leave(entry: Entry) -> None:
+            nonlocal done
+            entry.done = True
+            done += 1
+            self._tick("asking again who was silent" if again else "asking devices", total, done)
+            if entry.answered and not 1 < len(self.book.places(entry.mac)) <= SEVERAL:
+                await self.harvest.take(entry)
+
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self.plan.manners.devices, total)):
                     group.create_task(worker())
         finally:
+            self._rounds -= 1
             for problem in asker.problems:
                 self.warn(Code.INTERNAL, problem)
-            full = table.overflows() - before
+            full, self._fulls = table.overflows() - self._fulls, table.overflows()
             if full:
                 words = f"the kernel's neighbour table was full {full} times: connections may have failed silently"
                 self.warn(Code.NEIGHBOURS, words)
@@ -492,8 +525,9 @@ class Stages:
     def _load_neighbours(self, writer: table.Writer) -> None:
         hosts = [e for e in self.book.entries() if e.link is not None and (e.mac or e.through) and not e.foreign]
         wide = sum(":" in e.address for e in hosts)  # a table each
-        self._crowded = max(wide, len(hosts) - wide) > table.CROWD and not self._tight
-        if not self._crowded or not self.plan.neighbour_writes:
+        most = max(wide, len(hosts) - wide)
+        self._crowded = most > table.CROWD and not self._tight
+        if most <= table.crowd() or self._tight or not self.plan.neighbour_writes:
             return
         keep = self.topology.untouchable
         try:
@@ -506,6 +540,8 @@ class Stages:
                 self.ledger.write("neighbour", link.name, 0, f"{count} entries in this machine's own table")
             self._crowded = False
         except OSError as error:
+            if not self._crowded:
+                return  # it would have been a help
             self.warn(
                 Code.NEIGHBOURS,
                 f"the kernel's neighbour table could not be prepared for {len(hosts)} hosts "

@@ -53,16 +53,25 @@ def overflows() -> int:
     """How often the table of IPv4, or that of IPv6, was full since the machine started; 0 where the kernel does not
     say.
     """
-    return sum(map(_fulls, _STATISTICS))
+    return sum(sum(_column(table, "table_fulls")) for table in _STATISTICS)
 
 
-def _fulls(statistics: Path) -> int:
+def crowd() -> int:
+    """Live hosts on links above which entries are written now: `CROWD`; none where others, too, fill a table, for each
+    is one for all namespaces of the machine.
+    """
+    used = max((number for table in _STATISTICS for number in _column(table, "entries")), default=0)
+    return CROWD if used < CROWD // 2 else 0
+
+
+def _column(statistics: Path, name: str) -> list[int]:
+    """What the kernel counts, one number for each processor; empty where it does not say."""
     try:
         lines = statistics.read_text().splitlines()
-        column = lines[0].split().index("table_fulls")
-        return sum(int(line.split()[column], 16) for line in lines[1:])
+        column = lines[0].split().index(name)
+        return [int(line.split()[column], 16) for line in lines[1:]]
     except (OSError, ValueError, IndexError):
-        return 0
+        return []
 
 
 class Writer:

@@ -182,3 +182,14 @@ def test_the_statistics_are_read_by_the_columns_name(tmp_path: Path, monkeypatch
     assert neighbours.overflows() == 13
     file.write_text("other\n1\n")
     assert neighbours.overflows() == 2
+    assert neighbours.crowd() == neighbours.CROWD
+
+
+@pytest.mark.parametrize(("used", "most"), [(2, 512), (255, 512), (256, 0), (1028, 0)])
+def test_fewer_hosts_are_a_crowd_where_others_use_the_table(
+    used: int, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "arp_cache"
+    file.write_text(f"entries table_fulls\n{used:08x} 0000000a\n{used:08x} 00000001\n")
+    monkeypatch.setattr(neighbours, "_STATISTICS", (file, tmp_path / "ndisc_cache"))
+    assert neighbours.crowd() == most
