@@ -5,7 +5,7 @@ then, alone, of each host that has not answered.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from scanner.config import Plan, Speed
@@ -80,7 +80,7 @@ class Multicast(Way):
 
     def __init__(self) -> None:
         self._datagrams: Datagrams | None = None
-        self._askers: dict[frozenset[str], tuple[Protocol, ...]] = {}
+        self._askers: dict[frozenset[str], tuple[tuple[Protocol, frozenset[tuple[str, Alone]]], ...]] = {}
         self._speakers: tuple[Protocol, ...] = ()
         self._together: frozenset[str] = frozenset()
         self._groups6: frozenset[str] = frozenset()
@@ -166,22 +166,27 @@ class Multicast(Way):
         if sent:
             await asyncio.sleep(ANSWERS)
 
-    def _alone(self, hints: frozenset[str]) -> tuple[Question, ...]:
-        """Everything that may be put to a single host, fresh; who asks none of these is not made to write questions."""
-        if hints not in self._askers and len(self._askers) < MAX_HINTS:
-            self._askers[hints] = tuple(
-                speaker for speaker in self._speakers
-                if any(question.alone is not Alone.NEVER for question in speaker.questions(hints))
-            )  # fmt: skip
-        return questions(self._askers.get(hints, self._speakers), hints)
+    def _alone(self, hints: frozenset[str], fits: Callable[[str, Alone], bool]) -> list[Question]:
+        """What may be put to a single host now (`fits`: by channel and turn), fresh; who has nothing for it is not made
+        to write questions.
+        """
+        askers = self._askers.get(hints)
+        if askers is None:
+            kinds = ((s, frozenset((q.channel, q.alone) for q in s.questions(hints))) for s in self._speakers)
+            askers = tuple(kinds)
+            if len(self._askers) < MAX_HINTS:
+                self._askers[hints] = askers
+        wanted = [speaker for speaker, asked in askers if any(fits(*kind) for kind in asked)]
+        return [q for q in questions(wanted, hints) if fits(q.channel, q.alone)]
 
     def _left(self, entry: Entry, scene: Scene, known: set[str], turn: Alone) -> list[Question]:
         """What may be put to a host at this turn, without the channels that are known, or were asked of everybody."""
         reached = self._reached(entry, scene)
-        return [
-            q for q in self._alone(scene.hints(entry)) if q.channel not in known
-            and (q.alone is turn or (q.alone is Alone.AWAY and q.channel not in reached))
-        ]  # fmt: skip
+
+        def fits(channel: str, alone: Alone) -> bool:
+            return channel not in known and (alone is turn or (alone is Alone.AWAY and channel not in reached))
+
+        return self._alone(scene.hints(entry), fits)
 
     def _reached(self, entry: Entry, scene: Scene) -> frozenset[str]:
         """The channels on which a question to everybody has reached this host: who speaks IPv6 alone is in none of the

@@ -32,6 +32,7 @@ from scanner.recorded import prepare, redacted, write_recordings
 ROOM = 2048
 """Devices that may wait here before those who ask wait too."""
 _BATCH = 32
+_GATHERING = 0.03  # seconds in which a batch fills: each costs a turn of another thread
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="device"):
@@ -137,6 +138,8 @@ class Harvest:
                 if self._waiting and (left := open_until() - loop.time()) > 0 and not self._over:
                     await asyncio.sleep(min(left, 0.5))
                     continue
+                if 0 < len(self._waiting) < _BATCH and not self._over:
+                    await asyncio.sleep(_GATHERING)
                 batch, mark = self._next(_BATCH)
                 self._room.set()
                 if batch:

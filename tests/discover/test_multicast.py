@@ -52,12 +52,17 @@ def test_what_is_kept_of_a_question_is_shared_by_all_hosts_and_says_what_was_ask
 def test_a_single_host_is_asked_everything_that_any_protocol_has_for_one(hints: frozenset[str]) -> None:
     way = multicast.Multicast()
     way._speakers = multicast.speakers(protocols().values())
-    for _ in range(2):
-        asked = [q for q in way._alone(hints) if q.alone is not Alone.NEVER]
-        everything = [q for q in multicast.questions(way._speakers, hints) if q.alone is not Alone.NEVER]
-        assert [(q.channel, q.request, q.port) for q in asked] == [(q.channel, q.request, q.port) for q in everything]
-        assert asked
-    ids = [{q.payload for q in way._alone(hints) if q.channel == "wsdiscovery.response"} for _ in range(2)]
+    whens = [{Alone.FIRST}, {Alone.FIRST, Alone.AWAY}, {Alone.LAST}, {Alone.LAST, Alone.AWAY}]
+    for when in whens * 2:
+        for known in (set(), {"wsdiscovery.response"}, {"sadp.response", "mdns.response"}):
+            asked = way._alone(hints, lambda channel, alone, k=known, w=when: alone in w and channel not in k)  # type: ignore[misc]
+            everything = multicast.questions(way._speakers, hints)
+            wanted = [q for q in everything if q.alone in when and q.channel not in known]
+            assert [(q.channel, q.request, q.port) for q in asked] == [(q.channel, q.request, q.port) for q in wanted]
+            assert asked
+    first, again = (way._alone(hints, lambda _channel, alone: alone is Alone.FIRST) for _ in range(2))
+    ids = [{q.payload for q in asked if q.channel == "wsdiscovery.response"} for asked in (first, again)]
+    assert ids[0]
     assert not ids[0] & ids[1]  # each message has an id of its own
 
 
