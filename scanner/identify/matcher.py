@@ -86,17 +86,13 @@ class Matcher:
         worth += [self._by_id[i] for i in sorted(self._prefilter.worth_trying(channel, readings))]
         found = []
         for fingerprint in worth:
-            if self._mentions(fingerprint) != (frozenset((channel,)), ()):
-                found.append(Candidate(fingerprint))
+            exact, open_ = self._mentions(fingerprint)
+            if open_ or len(exact) > 1:
+                found.append(Candidate(fingerprint.id, fingerprint, exact, open_))
             elif (hit := fingerprint.test({channel: readings})) is not None:
                 places = tuple(place for r in hit.readings for place, own in enumerate(readings) if own is r)
-                found.append(Candidate(fingerprint, places, hit.caught))
+                found.append(Candidate(fingerprint.id, fingerprint, exact, open_, places, hit.caught))
         return tuple(found)
-
-    def concerned(self, fingerprint: Fingerprint, channels: AbstractSet[str]) -> bool:
-        """Whether anything on these channels can change the answer of a fingerprint."""
-        exact, open_ = self._mentions(fingerprint)
-        return not exact.isdisjoint(channels) or (bool(open_) and any(name.startswith(open_) for name in channels))
 
     def _mentions(self, fingerprint: Fingerprint) -> tuple[frozenset[str], tuple[str, ...]]:
         """The channels that a condition mentions, and the beginnings of its open families."""
@@ -112,10 +108,20 @@ class Matcher:
 class Candidate(NamedTuple):
     """A fingerprint that is worth trying; one that concerns a single channel has been tried on what is said there."""
 
+    name: str
     fingerprint: Fingerprint
+    exact: frozenset[str]
+    """The channels that its condition mentions …"""
+    open_: tuple[str, ...]
+    """… and the beginnings of its open families."""
     places: tuple[int, ...] | None = None
     """Which of the channel's readings it fits; None: not tried yet."""
     caught: Mapping[str, str] | None = None
+
+    def concerned(self, changed: AbstractSet[str]) -> bool:
+        """Whether anything on these channels can change its answer."""
+        open_ = self.open_
+        return not self.exact.isdisjoint(changed) or (bool(open_) and any(name.startswith(open_) for name in changed))
 
     def test(self, channel: Sequence[Reading], index: Mapping[str, Sequence[Reading]]) -> Hit | None:
         """What the fingerprint catches, of the readings of its channel or of all."""
@@ -143,38 +149,38 @@ class Fitting:
 
     def __init__(self, matcher: Matcher) -> None:
         self._matcher = matcher
-        self._index: dict[str, list[Reading]] = {}
+        self._index: Mapping[str, Sequence[Reading]] = {}
         self._candidates: dict[str, Sequence[Candidate]] = {}
         self._hits: dict[str, Hit | None] = {}
 
     def fitting(self, index: Mapping[str, Sequence[Reading]]) -> list[tuple[Fingerprint, Hit]]:
-        """Every fingerprint whose condition the readings meet, each once, in the order of their channels."""
+        """Every fingerprint whose condition the readings meet, each once, in the order of their channels.
+
+        Keeps `index`, which does not change afterwards.
+        """
         before = self._index
         changed = {channel for channel, readings in index.items() if before.get(channel) != readings}
         changed |= before.keys() - index.keys()
         if [c for c in before if c in index] != [c for c in index if c in before]:  # a family is tried in this order
             changed |= index.keys()
-        self._index = {channel: list(readings) for channel, readings in index.items()}
-        for channel in changed:
-            self._candidates.pop(channel, None)
+        self._index = index
         hits: dict[str, Hit | None] = {}
         found = []
+        before_hits, known = self._hits, self._candidates
         for channel, readings in index.items():
-            candidates = self._candidates.get(channel)
+            fresh = channel in changed
+            candidates = None if fresh else known.get(channel)
             if candidates is None:
-                candidates = self._candidates[channel] = self._matcher.candidates(channel, readings)
+                candidates = known[channel] = self._matcher.candidates(channel, readings)
             for candidate in candidates:
-                fingerprint = candidate.fingerprint
-                name = fingerprint.id
+                name = candidate.name
                 if name in hits:
                     continue
-                if name in self._hits and not (changed and self._matcher.concerned(fingerprint, changed)):
-                    hit = self._hits[name]
-                else:
-                    hit = candidate.test(readings, index)
+                anew = fresh if candidate.places is not None else candidate.concerned(changed)
+                hit = candidate.test(readings, index) if anew or name not in before_hits else before_hits[name]
                 hits[name] = hit
                 if hit is not None:
-                    found.append((fingerprint, hit))
+                    found.append((candidate.fingerprint, hit))
         self._hits = hits
         return found
 

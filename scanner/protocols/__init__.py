@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -115,13 +115,15 @@ def read_all(recording: Recording) -> tuple[Reading, ...]:
             value = normal_mac(observation.value)
             if value is not None and value != mac:
                 found.append(Reading("mac", value, observation))
-    return tuple(_unique(found)) if len(found) > 1 else tuple(found)
+    return _unique(found) if len(found) > 1 else tuple(found)
 
 
-def _unique(readings: Iterable[Reading]) -> Iterator[Reading]:
+def _unique(readings: Iterable[Reading]) -> tuple[Reading, ...]:
     seen: set[tuple[str, str, int | None]] = set()
+    found = []
     for reading in readings:
         key = (reading.channel, reading.value, reading.observation.port)
         if key not in seen:
             seen.add(key)
-            yield reading
+            found.append(reading)
+    return tuple(found)
