@@ -96,8 +96,8 @@ class Input:
         if text not in self.notes:
             self.notes.append(text)
 
-    def lines(self) -> Iterator[tuple[int, str]]:
-        """(number, line) without line ends, in whatever encoding the file is.
+    def lines(self, most: int = MAX_LINE) -> Iterator[tuple[int, str]]:
+        """(number, line) without line ends, in whatever encoding the file is; of lines of at most so many characters.
 
         Raises `InputProblem` where a line has no end, or where the file cannot be read on.
         """
@@ -112,9 +112,9 @@ class Input:
                 number += 1
                 yield number, line.rstrip("\r").lstrip("\ufeff") if number == 1 else line.rstrip("\r")
             self.tick(number)
-            if len(rest) > MAX_LINE:
+            if len(rest) > most:
                 raise InputProblem(
-                    f"{self.name}: line {number + 1} is longer than {MAX_LINE // 1024} KiB: this is no text file of "
+                    f"{self.name}: line {number + 1} is longer than {most // 1024} KiB: this is no text file of "
                     "this format; what stands before it was read"
                 )
             if not chunk:

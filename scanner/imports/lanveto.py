@@ -15,6 +15,9 @@ from scanner.imports.tables import normal_address
 from scanner.model import Observation, Place, Recording
 from scanner.values import normal_mac
 
+MAX_RECORDING = 64 << 20
+"""Characters of one recording on a line of its own: a device's raw answers."""
+
 
 class Lanveto:
     """Recordings bring everything that was heard; a report only the evidence it names."""
@@ -35,6 +38,9 @@ class Lanveto:
 
     def read(self, source: Input) -> Iterator[Heard]:
         """One `Heard` for each device. Broken entries are counted; raises `InputProblem` where nothing can be read."""
+        if _one_a_line(source.head.text):
+            yield from _lines(source)
+            return
         data = source.whole()
         try:
             text = data.decode(encoding(data[:65_536]))
@@ -56,31 +62,62 @@ class Lanveto:
                 yield heard
 
 
+def _one_a_line(text: str) -> bool:
+    """Whether a file begins like one object a line, so that it need not be read as a whole."""
+    first, end, rest = text.lstrip().partition("\n")
+    if not end:
+        return first.startswith('{"id":') and '"observations"' in first
+    try:
+        entry = msgspec.json.decode(first)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return first.startswith("{") and rest.lstrip().startswith("{")
+    return isinstance(entry, dict) and "id" in entry
+
+
+def _lines(source: Input) -> Iterator[Heard]:
+    """Recordings or devices of a report, one a line."""
+    seen: set[str] = set()
+    for number, line in source.lines(MAX_RECORDING):
+        if not line.strip():
+            continue
+        try:
+            entry = msgspec.json.decode(line)
+        except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+            source.skip(f"line {number}", f"is not JSON: {error}")
+            continue
+        if isinstance(entry, dict) and "evidence" in entry and "observations" not in entry:
+            heard = _reported(entry)
+            if heard is None:
+                source.skip(f"line {number}", str(entry.get("id", "")))
+            else:
+                yield heard
+            continue
+        loaded = recordings.parse(line, source.name, json_lines=True)
+        for problem in loaded.problems:
+            source.skip(f"line {number}", f"{problem.entry}: {problem.reason}")
+        for recording in loaded.recordings:
+            if recording.id in seen:
+                source.skip(f"line {number}", f"id: {recording.id!r} stands twice in this file")
+            else:
+                seen.add(recording.id)
+                yield _recorded(recording)
+
+
 def _recorded(recording: Recording) -> Heard:
     mac = normal_mac(recording.mac) if recording.mac else None
     return Heard(mac, recording.ip, recording.observations, recording.place, None, recording.id, recording.addresses)
 
 
 def _report(text: str) -> list[Any] | None:
-    """The devices of a report in either form, None where the text is none."""
+    """The devices of a report that is one document, None where the text is none."""
     if text.lstrip()[:1] != "{" or '"evidence"' not in text:
         return None
     try:
         document = msgspec.json.decode(text)
-        if isinstance(document, dict) and isinstance(document.get("devices"), list):
-            return list(document["devices"])
     except (msgspec.DecodeError, RecursionError):
-        pass
-    found: list[Any] = []
-    for line in text.splitlines():
-        if not line.strip():
-            continue
-        try:
-            found.append(msgspec.json.decode(line))
-        except (msgspec.DecodeError, RecursionError):
-            found.append(None)
-    first = next((entry for entry in found if entry is not None), None)
-    return found if isinstance(first, dict) and "evidence" in first else None
+        return None
+    devices = document.get("devices") if isinstance(document, dict) else None
+    return devices if isinstance(devices, list) else None
 
 
 def _reported(entry: object) -> Heard | None:

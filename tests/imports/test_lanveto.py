@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import io
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
+from scanner import imports
+from scanner.imports.base import Head, Input
 from scanner.model import Device, Observation, Place, Recording, Report
 from scanner.recordings import to_json, to_yaml
 from scanner.report import get
@@ -37,3 +41,40 @@ def test_broken_entries_are_counted(read: Callable[..., Any]) -> None:
 
     assert len(heard) == 1
     assert "unknown field" in source.shown[0]
+
+
+def test_recordings_one_a_line_are_read_line_by_line() -> None:
+    """However large the file: what was told is forgotten."""
+
+    class Many(io.RawIOBase):
+        left = 3000
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            if not self.left:
+                return 0
+            self.left -= 1
+            line = b'{"id":"%d","ip":"192.0.2.1","observations":[{"channel":"http.body","value":"%s","port":80}]}\n' % (self.left, b"x" * 40_000)
+            buffer[: len(line)] = line
+            return len(line)
+
+    stream: io.BufferedReader[Any] = io.BufferedReader(Many(), 1 << 17)
+    head = stream.peek()[:65_536]
+    source = Input("many", stream, Head(head, head.decode(), "many"))
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in imports.get("lanveto").read(source)) == 3000
+        assert tracemalloc.get_traced_memory()[1] < 24 << 20  # of 120 MB
+    finally:
+        tracemalloc.stop()
+
+
+def test_lines_that_are_broken_or_twice_are_counted(read: Callable[..., Any]) -> None:
+    line = '{"id":"a","ip":"192.0.2.1","observations":[{"channel":"http.title","value":"x","port":80}]}\n'
+    heard, source = read(line + line + "{\n" + line.replace('"a"', '"b"') + '{"id":"c","ip":7}\n', "lanveto")
+
+    assert [h.name for h in heard] == ["a", "b"]
+    assert source.unknown == 3
+    assert source.shown[0].startswith("line 2: id: 'a' stands twice")
