@@ -1,5 +1,5 @@
 """IPv6 on a link: a ping and a listener query to everybody, what the kernel knows by itself, and a neighbour
-solicitation for each address that is a target; without raw sockets the kernel solicits.
+solicitation for each address that is a target; without raw sockets the kernel pings, where it may, and solicits.
 
 No network is swept: a /64 has more addresses than a scan has years. `kin` tells whose the addresses are that answer.
 """
@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from ipaddress import IPv6Address
 
 from scanner.config import Plan, Speed
 from scanner.discover.base import Expected, Ground, Scene, Unable, Way
 from scanner.net import netlink
-from scanner.net.icmp6 import Icmp6Socket
+from scanner.net.icmp6 import Icmp6Socket, PingSocket, may_ping
 from scanner.net.interfaces import Link, Reach
 from scanner.net.pace import Lull, Pace
 from scanner.net.packet import permitted
@@ -27,7 +27,9 @@ QUIET, MOST = 1.2, 2.5
 """Seconds without an answer after which it is over (listeners wait up to one), and those it takes at the most."""
 BATCH = 600
 """Addresses for which the kernel is made to ask at a time: they fit its table of 1,024."""
-NO_RAW = "IPv6 neighbours were not looked for: that needs raw sockets (root)"
+NO_RAW = (
+    "IPv6 neighbours were not looked for: that needs raw sockets (root), or a group within net.ipv4.ping_group_range"
+)
 NO_ADDRESS = "{} has no IPv6 address: nobody was asked by IPv6"
 ALONE = "devices that speak IPv6 alone were not asked: they may be none of the targets"
 _PAUSE = 0.3  # seconds between two turns
@@ -50,18 +52,19 @@ class Ipv6(Way):
     def expect(self, ground: Ground, plan: Plan) -> Expected | None:
         """The same for a link of any size, and the solicitations."""
         raw = plan.raw and permitted()
-        if not raw and not ground.v6:
+        pings = plan.multicast and (raw or may_ping())
+        if not pings and not ground.v6:
             raise Unable(NO_RAW)
         if ground.portion or ground.link is None or not ground.link.v6:
             return None
         said = []
-        if raw and plan.multicast:
-            query = " and a multicast listener query" if _queries(plan) else ""
+        if pings:
+            query = " and a multicast listener query" if raw and _queries(plan) else ""
             said.append(f"an IPv6 ping{query} to everybody, twice")
         if ground.v6:
             how = "twice" if raw else "by the kernel, for an empty UDP datagram to port 9"
             said.append(f"neighbour solicitations for {len(ground.v6)} addresses, {how}")
-        seconds = len(ground.v6) * REPEAT / plan.arp_rate + (MOST + _PAUSE if raw else _PATIENCE)
+        seconds = len(ground.v6) * REPEAT / plan.arp_rate + (_PATIENCE if ground.v6 and not raw else MOST + _PAUSE)
         return Expected(f"{ground.link.name}: {'; '.join(said)}", seconds)
 
     async def search(self, ground: Ground, scene: Scene) -> str | None:
@@ -73,14 +76,21 @@ class Ipv6(Way):
         whole = plan.multicast and ground.last is None and _whole(ground, link) and scene.kin.whole(link.name)
         if not link.v6:
             raise Unable(NO_ADDRESS.format(link.name))
+        note = None if whole or not plan.multicast else ALONE
         if plan.raw:
             with suppress(PermissionError):
                 await ask(link, scene, ground.v6)
-                return None if whole or not plan.multicast else ALONE
-        if not ground.v6:
-            raise Unable(NO_RAW)
-        await poke(link, scene, ground.v6)
-        return NO_RAW.replace("neighbours", "neighbours that are no targets") if plan.multicast else None
+                return note
+        if ground.v6:
+            await poke(link, scene, ground.v6)
+        if plan.multicast:
+            try:
+                await hail(link, scene)
+            except PermissionError as error:
+                if not ground.v6:
+                    raise Unable(NO_RAW) from error
+                return NO_RAW.replace("neighbours", "neighbours that are no targets")
+        return note
 
 
 async def ask(link: Link, scene: Scene, wanted: Sequence[str] = ()) -> None:
@@ -137,6 +147,35 @@ async def _solicit(link: Link, scene: Scene, sock: Icmp6Socket, wanted: Iterable
                 break
             await asyncio.sleep(patience)
         scene.ledger.write("icmp6", address, 32, "neighbour solicitation")
+
+
+async def hail(link: Link, scene: Scene) -> None:
+    """Enter everybody on a link that answers a ping, without raw sockets. Raises as `PingSocket` does.
+
+    The kernel's table tells their MACs: whoever answers has asked for ours.
+    """
+    lull = Lull()
+    loop = asyncio.get_running_loop()
+    with ExitStack() as stack:
+
+        def drain(sock: PingSocket) -> None:
+            for address in sock.replies():
+                lull.heard()
+                scene.kin.met(link.name, link.zoned(address), None, METHOD)
+
+        sockets = []
+        for own in {a.network: a.ip for a in link.v6}.values():
+            sockets.append(stack.enter_context(PingSocket(link, own)))
+            loop.add_reader(sockets[-1].fileno(), drain, sockets[-1])
+            stack.callback(loop.remove_reader, sockets[-1].fileno())
+        for _ in range(REPEAT):
+            for sock in sockets:
+                sock.echo()
+                scene.ledger.write("icmp6", f"ff02::1%{link.name}", 16, "echo request to everybody")
+            await asyncio.sleep(_PAUSE)
+        await lull.wait(QUIET, MOST)
+        for sock in sockets:
+            drain(sock)
 
 
 async def poke(link: Link, scene: Scene, wanted: Sequence[str]) -> None:

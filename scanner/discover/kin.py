@@ -62,11 +62,11 @@ class Kin:
             self._whole.add(link)
         return not self._blind
 
-    def met(self, link: str, address: str, mac: str, method: str, *, sure: bool = True) -> None:
+    def met(self, link: str, address: str, mac: str | None, method: str, *, sure: bool = True) -> None:
         """Somebody has an address; not `sure`: a router may have answered for another."""
         place = (link, address)
         if place in self._macs or len(self._macs) < MAX_ADDRESSES:
-            self._macs[place] = mac
+            self._macs[place] = mac or self._macs.get(place)
             self._methods.setdefault(place, set()).add(method)
             if sure:
                 self._sure.add(place)

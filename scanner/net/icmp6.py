@@ -1,16 +1,19 @@
 """ICMPv6 on a link, by whole frames: echo to everybody, multicast listener queries, neighbour solicitation.
 
-Frames carry the hardware address of whoever answers, so that nothing of the kernel's neighbour table is needed.
+Frames carry the hardware address of whoever answers, so that nothing of the kernel's neighbour table is needed. Without
+raw sockets the kernel's own kind for pings asks everybody, where an administrator allows it, and says who answers.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
+from scanner.net.closing import Closing
 from scanner.net.interfaces import Link
 from scanner.net.packet import EQUAL, LOAD_BYTE, LOAD_HALF, TAKE, PacketSocket
 from scanner.values import icmpv6_packet
@@ -89,6 +92,61 @@ class Icmp6Socket(PacketSocket):
             found = parse(frame, self._number + b"\0\1" + self._body)
             if found is not None:
                 yield found
+
+
+class PingSocket(Closing):
+    """Asks everybody on a link for an echo, from one of our addresses there, and receives the replies; non-blocking.
+
+    Raises `PermissionError` where this user may not ping, `OSError` where the address is not this machine's any more.
+    """
+
+    def __init__(self, link: Link, own: IPv6Address) -> None:
+        self._sock = socket.socket(
+            socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, socket.IPPROTO_ICMPV6
+        )  # fmt: skip
+        self._body = os.urandom(8)
+        self._index = link.index
+        try:
+            self._sock.setblocking(False)
+            self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+            self._sock.bind((str(own), 0, 0, link.index if own.is_link_local else 0))
+        except BaseException:
+            self._sock.close()
+            raise
+
+    def fileno(self) -> int:
+        """For event loops."""
+        return self._sock.fileno()
+
+    def echo(self) -> None:
+        """Ask everybody. Raises `OSError`."""
+        message = bytes((ECHO_REQUEST, 0, 0, 0, 0, 0, 0, 1)) + self._body  # the kernel fills in sum and identifier
+        self._sock.sendto(message, (str(ALL_NODES), 0, 0, self._index))
+
+    def replies(self, most: int = 4096) -> Iterator[IPv6Address]:
+        """Who replied, at most so many; one may come several times."""
+        for _ in range(most):
+            try:
+                data, (address, *_) = self._sock.recvfrom(256)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                continue  # an ICMP error of an earlier request
+            if len(data) >= 16 and data[0] == ECHO_REPLY and data[8:16] == self._body:
+                yield IPv6Address(address)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._sock.close()
+
+
+def may_ping() -> bool:
+    """Whether this user may ask everybody without raw sockets."""
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, socket.IPPROTO_ICMPV6).close()
+    except OSError:
+        return False
+    return True
 
 
 def parse(frame: bytes, echoed: bytes) -> Neighbour | None:

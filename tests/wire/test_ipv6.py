@@ -99,11 +99,25 @@ def test_who_is_excluded_by_any_address_or_mac_gets_no_frame_of_its_own(lab: Lab
 
 def test_without_root_the_kernel_looks_for_a_target(lab: Lab, me: Any, capture: Any) -> None:
     with capture(lab.enter([])) as frames:
-        report, _ = me.scan("fe80::5%s0", "fd10:77::4", "--no-raw", enter=lab.enter([]))
+        report, _ = me.scan("fe80::5%s0", "fd10:77::4", "--no-raw", "--no-multicast", "--ports", "80",
+                            enter=lab.enter([]))  # fmt: skip
 
     assert devices(report) == {local(5): (mac(5), set()), "fd10:77::4": (mac(4), set())}
     assert {to for _, to, _ in frames.frames if to.startswith("3c:ef:8c")} == {mac(4), mac(5)}
     assert not [f for f in frames.frames if f[0] == "0806"]
+
+
+def test_without_root_all_are_found_where_pings_are_allowed(lab: Lab, somebody: Any) -> None:
+    lab.run(["sh", "-c", "echo 0 65535 > /proc/sys/net/ipv4/ping_group_range"])
+    become, somebody.prefix = somebody.prefix, []
+    report, _ = somebody.scan(NETWORK, "--ports", "80", enter=[*lab.enter([]), *become])
+
+    assert {ip: found for ip, (found, _) in devices(report).items()} == {
+        f"10.77.0.{n}": mac(n) for n in (1, 7, 8)
+    } | {local(n): mac(n) for n in (2, 3, 4, 5)}
+    assert devices(report)[local(2)] == (mac(2), {"fd10:77::2"})
+    ran = next(m for m in report["coverage"]["methods"] if m["name"] == "ipv6")
+    assert (ran["ran"], ran["hosts"], ran["note"]) == (True, 6, None)
 
 
 def test_behind_a_router_a_ping_or_a_port_finds_them(me: Any) -> None:
