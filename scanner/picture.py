@@ -74,6 +74,8 @@ class _Entry:
     name: str | None = None
     said: _Said | None = None
     told: _Told = ()
+    lone: _Told = ()
+    """The same of sources that named the MAC alone: that it was there, not that it had this address then."""
     place: Place | None = None
 
     def more(self) -> _Said:
@@ -108,7 +110,10 @@ class Picture:
         when = heard.at or at
         entry = self._entry(heard)
         if heard.mac is not None and source is not None:
-            entry.told = _once(source, when) if not entry.told else _again(entry.told, source, when)
+            if heard.address is None:
+                entry.lone = _once(source, when) if not entry.lone else _again(entry.lone, source, when)
+            else:
+                entry.told = _once(source, when) if not entry.told else _again(entry.told, source, when)
         for address in heard.addresses:
             entry.more().addresses[address] = None
         for seen in heard.observations:
@@ -243,8 +248,7 @@ class Picture:
         """A router, by what names its MAC alone."""
         alone = _Entry(mac, None)
         for entry in self._by_mac[mac]:
-            for source, first, last in entry.told:
-                alone.told = _again(_again(alone.told, source, first), source, last)
+            alone.lone = _both(_both(alone.lone, entry.told), entry.lone)
             if entry.place is not None:
                 alone.place = _nearer(alone.place, entry.place)
             if entry.said is not None:
@@ -340,6 +344,15 @@ def _again(told: _Told, source: str, when: str | None) -> _Told:
             last = when if last is None or when > last else last
             return (*told[:place], (source, first, last), *told[place + 1 :])
     return (*told, (source, when, when))
+
+
+def _both(told: _Told, more: _Told) -> _Told:
+    """The sources of both, with the first and last time of each."""
+    if not told:
+        return more
+    for source, first, last in more:
+        told = _again(_again(told, source, first), source, last)
+    return told
 
 
 @lru_cache(maxsize=4096)
@@ -476,7 +489,7 @@ def _sightings(entry: _Entry) -> list[Observation]:
         return []
     return [
         Observation(channel="mac", value=entry.mac, via=Via.HEARD, at=last, source=source)
-        for source, _first, last in entry.told[:16]
+        for source, _first, last in (_both(entry.told, entry.lone) if entry.lone else entry.told)[:16]
     ]
 
 

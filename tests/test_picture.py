@@ -125,6 +125,28 @@ def test_what_an_address_said_belongs_to_who_had_it_then(order: tuple[int, ...],
     assert "192.0.2.1 is claimed by 2 MAC addresses" in warnings[0]
 
 
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_who_is_at_a_port_is_not_said_to_have_had_an_address_then(order: tuple[int, ...]) -> None:
+    """A lease passed to another device; the switch still sees the first one, and does not say where in the network."""
+    other = "c4:2f:90:a7:b5:d1"
+    said = [
+        (Heard(MAC, "192.0.2.1"), "old leases", "2026-11-20T00:00:00Z"), (Heard(other, "192.0.2.1"), "leases", "2026-11-24T00:00:00Z"),
+        (Heard(MAC, None, (), Place(switch="core", port="1")), "ports", "2026-11-25T10:00:00Z"),
+        (Heard(None, "192.0.2.1", (TITLE,)), "masscan", "2026-11-25T10:05:00Z"),
+    ]  # fmt: skip
+    picture = Picture()
+    for number in order:
+        picture.enter(*said[number])
+    recordings, warnings = picture.recordings()
+
+    assert {r.mac for r in recordings for o in r.observations if o.channel == "http.title"} == {None}
+    (warning,) = warnings
+    assert "old leases" in warning
+    assert "ports" not in warning  # which names no address
+    (first,) = [r for r in recordings if r.mac == MAC]
+    assert {o.source for o in first.observations if o.channel == "mac"} == {"old leases", "ports"}
+
+
 def test_a_router_is_told_once_and_accuses_nobody_behind_it() -> None:
     picture = Picture()
     for number in range(1, 30):
