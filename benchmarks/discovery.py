@@ -108,9 +108,9 @@ def once(lab: Lab, tool: Tool) -> Run:
                 sent, patience = None, now + WAIT  # masscan 1.3.2 never leaves this wait by itself
             time.sleep(0.002)
         if not done:
-            process.send_signal(signal.SIGINT)  # it writes its results now
+            os.kill(process.pid, signal.SIGINT)  # it writes its results now; `process` itself would wait for its end
             time.sleep(0.5)
-            process.send_signal(signal.SIGKILL)
+            os.kill(process.pid, signal.SIGKILL)
             _, _, usage = os.wait4(process.pid, 0)
         process.returncode = 0  # it has been waited for
         wall, cpu = now - began, usage.ru_utime + usage.ru_stime

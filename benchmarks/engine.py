@@ -4,6 +4,7 @@
     python benchmarks/engine.py --sizes 1000 --peer scripts [--round-trip 50] [--limit 280]
     python benchmarks/engine.py --sizes 50,100,200 --peer services
     python benchmarks/engine.py --sizes 1000 --tls
+    python benchmarks/engine.py --sizes 1000 --flat --peer scripts [--peer services] [--repeat 3]
 
 Simulated devices (HTTP with favicon, RTSP, ONVIF as their recordings say; TLS only where asked for) on one segment in
 namespaces of their own, scanned by the installed command: `--fast`, ARP unthrottled, JSON Lines out. Prints for each
@@ -14,6 +15,10 @@ nmap gets the same addresses and ports, and `--limit` seconds. `scripts`: its sc
 http-server-header, http-favicon, rtsp-methods, the WS-Discovery broadcast, ssl-cert with TLS), all hosts as one group,
 host discovery left out, the devices' neighbour entries made beforehand. `services`: `-sV -T4`. It is credited with a
 maker whose name stands anywhere in what it prints for the device, its MAC's owner included.
+
+`--flat`: the devices lie all over a /16 that is swept whole, on all default ports, from nothing to the report. nmap
+does it in a chain: its tuned ARP sweep (`-sn -PR -T5 --min-rate 20000 --max-retries 1`), then with `-T5` the scripts or
+the service detection on the hosts that it found.
 """
 
 from __future__ import annotations
@@ -21,11 +26,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
+import tempfile
 from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+
+import msgspec
 
 from benchmarks import peer
 from benchmarks.peer import Cost
+from scanner import ports
 from scanner.model import Recording
 from scanner.simulate.lab import Lab
 
@@ -33,6 +44,7 @@ PORTS = "80,554,8000,8080"
 NETWORK = "10.77.0.0/16"
 SCRIPTS = "http-title,http-server-header,http-favicon,rtsp-methods,broadcast-wsdd-discover"
 PEERS = {"scripts": "nmap, scripts", "services": "nmap -sV"}
+SWEEP = "nmap -n -sn -PR -T5 --min-rate 20000 --max-retries 1"
 LIMIT = 280.0
 
 
@@ -49,10 +61,18 @@ def _ports(devices: Sequence[Recording]) -> str:
     return f"{PORTS},443" if any(o.tls for o in devices[0].observations) else PORTS
 
 
-def ours(lab: Lab, devices: Sequence[Recording], *more: str) -> Cost:
+def spread(devices: Sequence[Recording]) -> list[Recording]:
+    """The same devices all over the /16."""
+    step, first = 65_000 // len(devices), int(IPv4Network(NETWORK)[1])
+    return [
+        msgspec.structs.replace(one, ip=str(IPv4Address(first + number * step))) for number, one in enumerate(devices)
+    ]
+
+
+def ours(lab: Lab, devices: Sequence[Recording], *more: str, flat: bool = False) -> Cost:
     """One scan by the installed command."""
-    words = [f"{devices[0].ip}-{devices[-1].ip}", "--fast", "--rate", "1000000", "--ports", _ports(devices),
-             "--timeout", "2", "--format", "jsonl", "-q", *more]  # fmt: skip
+    where = (NETWORK,) if flat else (f"{devices[0].ip}-{devices[-1].ip}", "--ports", _ports(devices))
+    words = [*where, "--fast", "--rate", "1000000", "--timeout", "2", "--format", "jsonl", "-q", *more]
     cost = peer.run(lab, [*peer.OWN, *words], LIMIT)
     said = {}
     for line in cost.out.splitlines():
@@ -62,15 +82,22 @@ def ours(lab: Lab, devices: Sequence[Recording], *more: str) -> Cost:
     return cost
 
 
-def nmap(lab: Lab, devices: Sequence[Recording], kind: str, limit: float) -> Cost:
+def nmap(lab: Lab, devices: Sequence[Recording], kind: str, limit: float, *, flat: bool = False) -> Cost:
     """nmap on the same addresses and ports."""
-    words = ["nmap", "-n", "-T4", "-p", _ports(devices)]
+    wanted = ",".join(map(str, ports.ASKED)) if flat else _ports(devices)
+    words = ["nmap", "-n", "-T5" if flat else "-T4", "-p", wanted]
     if kind == "scripts":
         scripts = SCRIPTS + (",ssl-cert" if _ports(devices) != PORTS else "")
         words += ["-Pn", "-sS", "--min-hostgroup", str(len(devices)), "--script", scripts]
     else:
         words += ["-sV"]
-    cost = peer.run(lab, [*words, *(str(d.ip) for d in devices)], limit)
+    if flat:
+        with tempfile.TemporaryDirectory() as folder:
+            found = Path(folder) / "hosts"
+            sweep = f"{SWEEP} -oG - {NETWORK} | awk '/Status: Up/ {{print $2}}' > {found}"
+            cost = peer.run(lab, ["sh", "-c", f"{sweep}; exec {shlex.join(words)} -iL {found}"], limit)
+    else:
+        cost = peer.run(lab, [*words, *(str(d.ip) for d in devices)], limit)
     cost.right = peer.nmap_right(cost.out, devices)
     return cost
 
@@ -120,20 +147,22 @@ def main() -> None:
     parser.add_argument("--peer", choices=PEERS, action="append", default=[])
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for nmap")
     parser.add_argument("--repeat", type=int, default=1, help="our runs, of which the quickest counts")
+    parser.add_argument("--flat", action="store_true", help="the devices all over a /16, which is swept whole")
     parser.add_argument("--only-hosts", action="store_true",
                         help="identification alone: no questions to everybody, no search for hosts")
     args = parser.parse_args()
     more = ("--no-multicast", "--assume-up") if args.only_hosts else ()
     costs = []
     for size in (int(word) for word in args.sizes.split(",")):
-        devices = fleet(size, tls=args.tls)
+        devices = spread(fleet(size, tls=args.tls)) if args.flat else fleet(size, tls=args.tls)
         with peer.laboratory(devices, NETWORK, round_trip=args.round_trip / 1000) as lab:
-            cost = min((ours(lab, devices, *more) for _ in range(args.repeat)), key=lambda one: one.wall)
+            runs = [ours(lab, devices, *more, flat=args.flat) for _ in range(args.repeat)]
+            cost = min(runs, key=lambda one: one.wall)
         costs.append((size, cost))
         print(row("lanveto", size, cost), flush=True)
         for kind in args.peer:
             with peer.laboratory(devices, NETWORK, round_trip=args.round_trip / 1000, enter=True) as lab:
-                other = nmap(lab, devices, kind, args.limit)
+                other = nmap(lab, devices, kind, args.limit, flat=args.flat)
             print(row(PEERS[kind], size, other), peer.ratios(cost, other), sep="\n    ", flush=True)
     if args.svg:
         svg(costs, args.svg)

@@ -288,6 +288,32 @@ def test_one_device_with_several_addresses_is_asked_on_one_at_a_time() -> None:
     assert most == {"3c:ef:8c:00:00:01": 1, "3c:ef:8c:00:00:02": SEVERAL + 1}
 
 
+def test_a_device_that_shows_a_second_address_while_it_is_asked_is_not_asked_twice_at_once() -> None:
+    first, second = Entry("10.0.0.1", "3c:ef:8c:00:00:01"), Entry("10.0.0.2", "3c:ef:8c:00:00:01")
+    book = Book()
+    book.sighted(Sighting(first.address, first.mac, "arp"))
+    order: list[str] = []
+
+    async def ask(lanes: _Lanes, entry: Entry, met: asyncio.Event) -> None:
+        async with lanes.of(entry):
+            order.append(f"{entry.address} begins")
+            met.set()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            order.append(f"{entry.address} ends")
+
+    async def main() -> None:
+        lanes, met = _Lanes(book), asyncio.Event()
+        asking = asyncio.create_task(ask(lanes, first, met))
+        await met.wait()
+        book.sighted(Sighting(second.address, second.mac, "arp"))
+        await ask(lanes, second, asyncio.Event())
+        await asking
+
+    asyncio.run(main())
+    assert order == ["10.0.0.1 begins", "10.0.0.1 ends", "10.0.0.2 begins", "10.0.0.2 ends"]
+
+
 def test_no_route_is_a_failure_that_is_told(segment: Build, known: Knowledge) -> None:
     segment(fleet(2))
     report = engine.run(plan("10.77.0.0/30", "10.99.0.0/30"), known)
