@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from scanner.values import eui64_mac
+
 # What reads an answer is imported when there is one: a sweep is in the air before.
 if TYPE_CHECKING:
     from scanner.model import Observation, Reading, Recording
@@ -225,6 +227,8 @@ class Book:
     def sighted(self, sighting: Sighting) -> Entry | None:
         """Enter a sighting; None where the device is excluded and stays out of the book, or is finished."""
         address, mac = sighting.address, sighting.mac
+        if mac is None and ":" in address and address not in self._by_address and address not in self._finished:
+            mac = eui64_mac(address)  # where nothing else tells it
         if self._excludes(address, mac):
             self.bar(address)
             return None

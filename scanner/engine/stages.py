@@ -498,11 +498,13 @@ class Stages:
 
     def _heard(self, heard: Heard) -> None:
         address = heard.address
-        if ":" in address and heard.link is not None:
+        six = self.sixes.get(address)
+        if ":" in address and heard.link is not None and (six is None or six.reach is Reach.LINK):
             self.kin.heard(heard.link, address, heard.observation, multicast.METHOD)
             return
         if address in self.targets:
-            self.book.heard(address, heard.observation, method=multicast.METHOD, link=heard.link, mac=heard.mac)
+            where = None if six is not None else heard.link  # a target behind a router is on none
+            self.book.heard(address, heard.observation, method=multicast.METHOD, link=where, mac=heard.mac)
             return
         link = self.topology.link(heard.link) if heard.link else None
         if link is None or address in self.topology.own or ":" in address:

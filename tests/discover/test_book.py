@@ -108,3 +108,17 @@ def test_different_macs_are_never_joined() -> None:
     apart = [recording("10.0.0.1", "A1234567"), recording("10.0.0.2", "A1234567", "aa:bb:cc:00:00:01")]
 
     assert united(apart) == (apart, [])
+
+
+def test_an_address_of_ipv6_that_is_made_of_a_mac_tells_it_where_nothing_else_does() -> None:
+    book = Book(lambda _address, mac: mac == "3c:ef:8c:00:00:08")
+    made = book.sighted(Sighting("2001:db8::3eef:8cff:fe00:7", None, "connect"))
+    other = book.sighted(Sighting("2001:db8::7", None, "connect"))
+    told = book.sighted(Sighting("fe80::3eef:8cff:fe00:9%eth0", "3c:ef:8c:00:00:0a", "ipv6"))
+
+    assert [entry and entry.mac for entry in (made, other, told)] == ["3c:ef:8c:00:00:07", None, "3c:ef:8c:00:00:0a"]
+    assert book.sighted(Sighting("2001:db8::3eef:8cff:fe00:8", None, "connect")) is None
+    seen = Observation(channel="mdns.name", value="cam.local.")
+    assert book.heard("2001:db8::3eef:8cff:fe00:7", seen, method="multicast", link=None) is made
+    assert book.sighted(Sighting("fe80::3eef:8cff:fe00:9%eth0", None, "connect")) is told
+    assert book.conflicts() == {}

@@ -120,12 +120,16 @@ def test_without_root_all_are_found_where_pings_are_allowed(lab: Lab, somebody: 
     assert (ran["ran"], ran["hosts"], ran["note"]) == (True, 6, None)
 
 
-def test_behind_a_router_a_ping_or_a_port_finds_them(me: Any) -> None:
-    with Lab([device(1), device(2, said("tcp.open", "80")), device(3, behaviour="silent")], routed=True) as lab:
-        wanted = [f"fd10:77::{n}" for n in (1, 2, 3)]
+def test_behind_a_router_a_ping_or_a_port_finds_them_and_an_address_may_tell_the_mac(me: Any) -> None:
+    made = "fd10:77::3eef:8cff:fe00:1"
+    fleet = [
+        Recording(id="made", ip=made, mac=mac(1)), device(2, said("tcp.open", "80")), device(3, behaviour="silent")
+    ]  # fmt: skip
+    with Lab(fleet, routed=True) as lab:
+        wanted = [made, "fd10:77::2", "fd10:77::3"]
         report, _ = me.scan(*wanted, "--ports", "80", "--no-multicast", enter=lab.enter([]))
         assert lab.violations() == []
 
-    assert devices(report) == {"fd10:77::1": (None, set()), "fd10:77::2": (None, set())}
+    assert devices(report) == {made: (mac(1), set()), "fd10:77::2": (None, set())}
     hosts = {m["name"]: m["hosts"] for m in report["coverage"]["methods"]}
     assert (hosts["icmp"], hosts["connect"]) == (2, 2)
