@@ -3,8 +3,6 @@
 Each answer comes as a path, and as text for what must not cost the import of pathlib.
 """
 
-from __future__ import annotations
-
 import os
 
 TYPE_CHECKING = False  # as typing has it, without the import
@@ -30,14 +28,14 @@ def data_place(name: str) -> str:
     raise RulesProblem(f"the data folder {name}/ is missing beside the package in {_PACKAGE}: install lanveto again")
 
 
-def data_dir(name: str) -> Path:
+def data_dir(name: str) -> "Path":
     """`data_place` as a path."""
     from pathlib import Path
 
     return Path(data_place(name))
 
 
-def package_file(name: str) -> Path:
+def package_file(name: str) -> "Path":
     """Where a file that the build makes lies inside the package; it may be missing in a checkout."""
     from pathlib import Path
 
@@ -57,7 +55,7 @@ def user_place() -> str | None:
     return f"{home}/.local/share/lanveto" if home != "~" else None
 
 
-def user_dir() -> Path | None:
+def user_dir() -> "Path | None":
     """`user_place` as a path."""
     from pathlib import Path
 

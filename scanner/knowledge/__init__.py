@@ -3,8 +3,6 @@
 Nothing is imported here but what is asked for: a lookup in the registry costs no more than the lookup.
 """
 
-from __future__ import annotations
-
 TYPE_CHECKING = False  # as typing has it, without the import
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +20,7 @@ else:
         return Knowledge
 
 
-def load(overlays: Sequence[Path] = ()) -> Knowledge:
+def load(overlays: "Sequence[Path]" = ()) -> "Knowledge":
     """Our rules with the user's folders laid over them, later ones on top.
 
     What the user has fetched since (`lanveto rules update`, `lanveto oui update`) stands in for what shipped with

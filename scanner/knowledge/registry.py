@@ -4,10 +4,8 @@ The file (`oui/registry.bin`, built by `oui/build.py`) is mapped, not parsed: a 
 Layout, little-endian: magic, three counts and the length of the name block (u32 each); the sorted prefixes of 24 and
 28 bits as u32 and of 36 bits as u64, each list followed by the offsets of its names (u32); the names, UTF-8, each
 ended by a line feed. What reads YAML is imported only where a prefix stands in a file of overrides, and nothing that is
-not needed by every lookup is imported here: a lookup costs no more than what it looks up.
+not needed by every lookup is imported here, not even `__future__`: a lookup costs no more than what it looks up.
 """
-
-from __future__ import annotations
 
 import mmap
 import os
@@ -36,7 +34,7 @@ PARENTS = frozenset({"ieee registration authority"})
 WITHHELD = frozenset({"private"})
 """What the registry prints for an owner that is not public."""
 _NOBODY = PARENTS | WITHHELD
-_NOWHERE = bytes(6)
+_GROUP = 1 << 40
 
 
 class Registration:
@@ -123,14 +121,15 @@ class Registry:
             if address is None:
                 return None
             raw = bytes.fromhex(address.replace(":", ""))
+        number = int.from_bytes(raw)
         # Local addresses are looked up like others: some prefixes from before the local bit had its meaning are
         # registered all the same. What somebody made up is not in the list.
-        if raw[0] & 1 or raw == _NOWHERE:
+        if number & _GROUP or not number:
             return None
-        first = int.from_bytes(raw[:3], "big")
+        first = number >> 24
         divided = self._divided
         if first in (self._divide() if divided is None else divided):
-            return self._among(raw, first)
+            return self._among(number, raw, first)
         keys, offsets = self._whole  # the usual case, without any detour
         place = bisect_left(keys, first)
         if place == len(keys) or keys[place] != first:
@@ -139,9 +138,9 @@ class Registry:
         name = self._data[start : self._data.find(b"\n", start)].decode("utf-8", "replace")
         return None if name.lower() in _NOBODY else Registration(raw.hex(":")[:8], 24, name)
 
-    def _among(self, raw: bytes, first: int) -> Registration | None:
+    def _among(self, number: int, raw: bytes, first: int) -> Registration | None:
         """What the longest prefix says that is in a file of overrides or registered."""
-        number, (told, lengths) = int.from_bytes(raw, "big"), self._divide()[first]
+        told, lengths = self._divide()[first]
         for bits, length in lengths:
             prefix = number >> (48 - bits)
             if told and (override := self._overrides().get((bits, prefix))) is not None:
@@ -159,16 +158,20 @@ class Registry:
             found: dict[int, tuple[bool, tuple[tuple[int, int], ...]]] = {}
             for bits, lengths in ((28, LENGTHS[1:]), (36, (LENGTHS[0], LENGTHS[2]))):
                 keys, shift, at = self._tables[bits][0], bits - 24, 0
-                while at < len(keys):
+                told, whole, end = (False, lengths), 1 << shift, len(keys)
+                while at < end:
                     first = keys[at] >> shift
-                    found[first] = (False, LENGTHS if first in found else lengths)
-                    at = bisect_left(keys, (first + 1) << shift, at, min(len(keys), at + (1 << shift)))
+                    found[first] = (False, LENGTHS) if first in found else told
+                    after, last = (first + 1) << shift, at + whole
+                    if last > end or keys[last - 1] >= after:  # else all its parts are registered, as is usual
+                        last = bisect_left(keys, after, at, min(end, last))
+                    at = last
             for first in self._told():
                 found[first] = (True, LENGTHS)
             self._divided = found
         return self._divided
 
-    def _told(self) -> Iterator[int]:
+    def _told(self) -> "Iterator[int]":
         """The first 24 bits of all prefixes in files of overrides; more than these where nobody has read them yet."""
         if self._read is not None:
             yield from (prefix >> (bits - 24) for bits, prefix in self._read)
@@ -203,7 +206,7 @@ class Registry:
             return "not in the registry: its block is divided among many owners, and this part is nobody's"
         return "not in the registry"
 
-    def blocks(self) -> Iterator[tuple[str, str]]:
+    def blocks(self) -> "Iterator[tuple[str, str]]":
         """Every registered prefix (upper-case hex digits) and its owner, overrides aside: what `pack` takes."""
         for bits, (keys, _) in self._tables.items():
             for key in keys:
@@ -217,7 +220,7 @@ class Registry:
         start = self._place + offsets[place]
         return self._data[start : self._data.find(b"\n", start)].decode("utf-8", "replace")
 
-    def _overrides(self) -> dict[tuple[int, int], Override]:
+    def _overrides(self) -> "dict[tuple[int, int], Override]":
         if self._read is None:
             from pathlib import Path
 
@@ -256,7 +259,7 @@ def _text(path: str | os.PathLike[str]) -> str:
         raise RulesProblem(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _numbers(view: memoryview, *, wide: bool = False) -> Sequence[int]:
+def _numbers(view: memoryview, *, wide: bool = False) -> "Sequence[int]":
     """Little-endian numbers of 32 (`wide`: 64) bits, read where they lie."""
     if sys.byteorder == "little":
         return view.cast("Q") if wide else view.cast("I")
@@ -287,7 +290,7 @@ def pack(blocks: dict[str, str]) -> bytes:
     return bytes(out + block)
 
 
-def digest(path: Path) -> str:
+def digest(path: "Path") -> str:
     """SHA-256 of a file, in hex."""
     import hashlib
 
