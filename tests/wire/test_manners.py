@@ -45,7 +45,7 @@ def test_an_excluded_host_hears_nothing_and_all_that_others_hear_is_logged(
         report, _ = me.scan(NETWORK, *words, enter=few.ready.enter)
 
     assert len(caught.frames) > 200
-    assert not [frame for frame in caught.frames if frame[2] == address.ip or frame[1] == address.mac]
+    assert sent_to(caught, address) == []
     # Who has this MAC is known only when it has answered by ARP: after that it hears nothing.
     assert not [frame for frame in caught.frames if frame[1] == by_mac.mac]
     assert {kind for kind, _, target in caught.frames if target == by_mac.ip} <= {"0806"}
@@ -122,9 +122,13 @@ def test_a_finding_fails_the_run_and_the_table_is_safe_to_print(few: Lab, me: An
     assert {character for character in done.stdout if character < " " or character == "\x7f"} <= {"\n"}
 
 
-def test_results_stand_in_the_stream_when_ctrl_c_comes_and_the_scan_continues(few: Lab, me: Any, place: Path) -> None:
-    out = place / "devices.jsonl"
-    words = ("scan", NETWORK, "--format", "jsonl", "--timeout", "1")
+def test_results_stand_in_the_stream_when_ctrl_c_comes_and_the_scan_continues(
+    few: Lab, me: Any, capture: Any, place: Path
+) -> None:
+    out, excluded = place / "devices.jsonl", few.devices["hik-turret"]
+    # Some answer at once, and many ports of the others take seconds: it cannot be over before Ctrl-C comes.
+    many = "80,443,1000-1060"
+    words = ("scan", NETWORK, "--format", "jsonl", "--timeout", "1", "--exclude", excluded.ip, "--ports", many)
     process = me.start(*words, "--output", str(out), enter=few.ready.enter)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and not (out.exists() and out.read_text()):
@@ -138,11 +142,20 @@ def test_results_stand_in_the_stream_when_ctrl_c_comes_and_the_scan_continues(fe
     refused = me.run("scan", "10.77.0.0/26", "--resume", "last", enter=few.ready.enter)
     assert refused.returncode == 2
     assert "the interrupted scan had other targets (10.77.0.0/25, now 10.77.0.0/26)" in refused.stderr
-    done = me.run("scan", "--resume", "last", "--format", "jsonl", enter=few.ready.enter)
+    with capture(few.ready.enter) as caught:
+        done = me.run("scan", "--resume", "last", "--format", "jsonl", enter=few.ready.enter)
     assert done.returncode == 0, done.stderr
-    assert {json.loads(line)["ip"] for line in done.stdout.splitlines()} == {d.ip for d in few.devices.values()}
+    found = {json.loads(line)["ip"] for line in done.stdout.splitlines()}
+    assert found == {d.ip for d in few.devices.values()} - {excluded.ip}
+    assert caught.frames
+    assert sent_to(caught, excluded) == []
     again = me.run("scan", "--resume", "last", enter=few.ready.enter)
     assert (again.returncode, "no interrupted scan" in again.stderr) == (2, True)
+
+
+def sent_to(caught: Any, device: Any) -> list[tuple[str, str, str]]:
+    """Frames of the scanner for this device alone."""
+    return [frame for frame in caught.frames if frame[2] == device.ip or frame[1] == device.mac]
 
 
 def busiest(moments: Sequence[float]) -> int:
@@ -183,10 +196,12 @@ def test_a_gentle_scan_keeps_to_what_arp_inspection_allows(few: Lab, me: Any, ca
 def test_one_connection_at_a_time_and_never_to_a_forbidden_port(
     few: Lab, me: Any, capture: Any, words: tuple[str, ...]
 ) -> None:
+    excluded = few.devices["hik-turret"]
     with capture(few.ready.enter) as caught:
-        report, _ = me.scan(NETWORK, *words, enter=few.ready.enter)
+        report, _ = me.scan(NETWORK, *words, "--exclude", excluded.ip, enter=few.ready.enter)
 
-    assert len(report["devices"]) == len(SOME)
+    assert sent_to(caught, excluded) == []
+    assert len(report["devices"]) == len(SOME) - 1
     together = caught.together()
     assert few.devices["axis-dome"].ip in together
     assert len([most for most in together.values() if most == 1]) >= 4

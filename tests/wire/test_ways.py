@@ -44,13 +44,13 @@ def opened(folder: Path) -> dict[str | None, str]:
 
 def test_behind_a_router_root_finds_hosts_and_ports_without_a_connection(me: Any, place: Path, capture: Any) -> None:
     # One has a port open, one refuses all, one answers nothing by TCP.
-    fleet = [device(1, "80,554"), device(2, ""), device(3, "8000"), device(4, "", behaviour="silent")]
+    fleet = [device(1, "80,554"), device(2, ""), device(3, "8000"), device(4, "", behaviour="silent"), device(5)]
     log = place / "audit.log"
     with Lab(fleet, routed=True) as lab:
         enter = lab.enter([])
         with capture(enter) as frames:
-            report, _ = me.scan("10.77.0.0/29", "--rate", "500", "--audit-log", str(log), "--record", str(place / "heard"),
-                                enter=enter)  # fmt: skip
+            report, _ = me.scan("10.77.0.0/29", "--rate", "500", "--exclude", "10.77.0.5", "--audit-log", str(log),
+                                "--record", str(place / "heard"), enter=enter)  # fmt: skip
         violations = lab.violations()
 
     assert sorted(d["ip"] for d in report["devices"]) == ["10.77.0.1", "10.77.0.2", "10.77.0.3"]
@@ -66,22 +66,28 @@ def test_behind_a_router_root_finds_hosts_and_ports_without_a_connection(me: Any
     assert kinds["icmp", "10.77.0.1"] == 1
     assert kinds["tcp", "10.77.0.6"] == 0
     assert len([f for f in frames.frames if f[2] == "10.77.0.6"]) == 16
+    assert [f for f in frames.frames if f[2] == "10.77.0.5"] == []
+    assert {"udp", "tcp"} <= {kind for kind, where in kinds if where == "10.77.0.1"}  # others were asked everything
     refused = {line[1] for line in lines if line[0] == "syn" and line[1].startswith("10.77.0.2:")}
     assert not refused & {line[1] for line in lines if line[0] == "tcp"}  # what refused is not asked again
 
 
-def test_behind_a_router_others_find_the_same_hosts_by_connecting(somebody: Any) -> None:
-    fleet = [device(1, "80,554"), device(2, ""), device(3, "8000")]
+def test_behind_a_router_others_find_the_same_hosts_by_connecting(somebody: Any, capture: Any) -> None:
+    fleet = [device(1, "80,554"), device(2, ""), device(3, "8000"), device(5)]
     with Lab(fleet, routed=True) as lab:
         lab.run(["sh", "-c", "echo 0 65535 > /proc/sys/net/ipv4/ping_group_range"])
         become, somebody.prefix = somebody.prefix, []
-        report, _ = somebody.scan("10.77.0.0/29", enter=[*lab.enter([]), *become])
+        with capture(lab.enter([])) as caught:
+            report, _ = somebody.scan("10.77.0.0/29", "--exclude", "10.77.0.5", enter=[*lab.enter([]), *become])
 
     assert sorted(d["ip"] for d in report["devices"]) == ["10.77.0.1", "10.77.0.2", "10.77.0.3"]
     assert methods(report)["syn"][0] is False
     assert methods(report)["connect"] == (True, 3)
     assert methods(report)["icmp"] == (True, 3)
     assert json.dumps(report).count("Root would have told open ports") == 1
+    targets = {target for _, _, target in caught.frames}
+    assert "10.77.0.6" in targets
+    assert "10.77.0.5" not in targets
 
 
 def test_in_a_hurry_no_connection_is_tried_where_a_port_refuses(
