@@ -6,17 +6,20 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from scanner.cli import main
-from scanner.store import open_store, reading
+from scanner.store import open_store, outbox, reading, schema
 from tests import blocking
 from tests.managers import listening
 
@@ -216,3 +219,62 @@ def test_what_cannot_be_is_said_at_once(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert main.run(["watch", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+HEARS = """
+import socket
+sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+sock.bind(("d0", 3))
+print("listening", flush=True)
+while True:
+    try:
+        frame, where = sock.recvfrom(2048)
+    except OSError:
+        continue  # the link is down
+    if where[2] != 4: print(frame.hex(), flush=True)
+"""
+
+
+@pytest.mark.root
+def test_a_link_that_goes_down_in_a_scan_is_said_and_nobody_is_gone_for_it(
+    segment: Callable[..., Any], tmp_path: Path, started: list[Watch]
+) -> None:
+    there = {f"10.77.0.{n}": f"3c:ef:8c:00:00:0{n}" for n in range(1, 5)}
+    excluded = "10.77.0.4"
+    made = segment(there)
+    sniffer = made.start(HEARS)
+    where = tmp_path / "h.sqlite"
+    with open_store(str(where)) as store:
+        outbox.register(store, ["ledger"])  # nobody serves it: it keeps every event
+    words = ("--every", "1s", "--log", "json", "10.77.0.1-10.77.0.6", "--exclude", excluded, "--ports", "80", "--timeout", "0.5",
+             "--rate", "10", "--no-multicast", "--misses", "1", "--profile", "us-federal-contractor", "--store", str(where))  # fmt: skip
+    started.append(Watch(tmp_path, "watch", *words))
+    watch = started[0]
+    watch.until("scan-completed")
+    watch.until("scan-begun", watch.count("scan-begun") + 1)
+    watch.wait(lambda: len(Path("/proc/thread-self/net/packet").read_text().splitlines()) > 1)  # it sweeps
+    subprocess.run(["ip", "link", "set", "s0", "down"], check=True)
+    watch.wait(lambda: bool(watch.told("scan")))
+    subprocess.run(["ip", "link", "set", "s0", "up"], check=True)
+    watch.wait(lambda: len(watch.told("scan")) == 2)
+    watch.process.terminate()
+    assert watch.process.wait(20) == 0
+
+    broken, mended = watch.told("scan")
+    assert (broken["state"], mended["state"]) == ("broken", "mended")
+    assert "the scan was not completed: " in broken["text"]
+    assert "s0 went away or down" in broken["text"]
+    with open_store(str(where), create=False) as store:
+        states = [entry.state for entry in reading.entries(store)]
+        with store.reading() as connection:
+            told = Counter(connection.execute(sa.select(schema.messages.c.kind).where(schema.messages.c.slot.is_(None))).scalars())
+    assert {"completed", "failed"} <= set(states)
+    assert told["device-appeared"] == len(there) - 1
+    assert told["finding-opened"]
+    assert not {"device-gone", "device-changed", "finding-closed"} & set(told)
+    sniffer.kill()
+    frames = [bytes.fromhex(line) for line in sniffer.stdout.read().decode().split()]
+    asked = [f[38:42] if f[12:14] == b"\x08\x06" else f[30:34] if f[12:14] == b"\x08\x00" else b"" for f in frames]
+    assert socket.inet_aton("10.77.0.3") in asked
+    assert socket.inet_aton(excluded) not in asked
+    assert bytes.fromhex(there[excluded].replace(":", "")) not in [f[:6] for f in frames]
