@@ -13,9 +13,9 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from blockbuster import BlockBuster, BlockBusterFunction
@@ -47,8 +47,8 @@ def _quiet(sock: socket.socket, *_: Any, **__: Any) -> bool:
     return sock.gettimeout() == 0
 
 
-def guard() -> BlockBuster:
-    """All that can block, within our code, but for what may."""
+def guard(also: Mapping[str, Sequence[str]] = MappingProxyType({})) -> BlockBuster:
+    """All that can block, within our code, but for what may, and `also` what is named like that."""
     found = BlockBuster(scanned_modules=["scanner"])
     for name in _MORE:
         found.functions.setdefault(name, BlockBusterFunction(None, name, scanned_modules=["scanner"]))
@@ -61,15 +61,15 @@ def guard() -> BlockBuster:
     )  # fmt: skip
     found.functions["time.sleep"].can_block_in("scanner/cli/listen.py", "command")  # frames gather in the kernel
     for function in found.functions.values():
-        for path, names in MAY_BLOCK.items():
+        for path, names in [*MAY_BLOCK.items(), *also.items()]:
             function.can_block_in(path, set(names))
     return found
 
 
 @contextlib.contextmanager
-def forbidden() -> Iterator[None]:
-    """Any call of ours in this process that could block the event loop raises."""
-    found = guard()
+def forbidden(also: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Iterator[None]:
+    """Any call of ours in this process that could block the event loop raises; what may, as for `guard`."""
+    found = guard(also)
     found.activate()
     try:
         yield
