@@ -37,7 +37,7 @@ import msgspec
 from benchmarks import peer
 from benchmarks.peer import Cost
 from scanner import ports
-from scanner.model import Recording
+from scanner.model import Observation, Recording
 from scanner.simulate.lab import Lab
 
 PORTS = "80,554,8000,8080"
@@ -48,13 +48,30 @@ SWEEP = "nmap -n -sn -PR -T5 --min-rate 20000 --max-retries 1"
 LIMIT = 280.0
 
 
+PAGE = "<!doctype html><html><head><title></title></head><body></body></html>"
+ANSWER = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(PAGE)}\r\n\r\n{PAGE}"
+ICON = "HTTP/1.1 200 OK\r\nContent-Type: image/x-icon\r\nContent-Length: 64\r\n\r\n" + 32 * "ic"
+
+
 def fleet(count: int, *, tls: bool = False) -> list[Recording]:
-    """Devices that speak HTTP or RTSP in the open, on every port that is open."""
+    """Devices that speak HTTP, most of them RTSP and ONVIF too, on every port that is open.
+
+    Whoever has no page or no icon gets one that says nothing, so that every question is answered.
+    """
     good = [
-        peer.ready(r) for r in peer.kinds()
+        _answering(peer.ready(r)) for r in peer.kinds()
         if any(o.channel.startswith(("http", "rtsp")) and not o.tls for o in r.observations)
     ]  # fmt: skip
     return peer.fleet(good, count, tls=tls)
+
+
+def _answering(device: Recording) -> Recording:
+    said = list(device.observations)
+    asked = {o.request for o in said if o.channel == "http.response" and o.port == 80}
+    for request, value in (("GET /", ANSWER), ("GET /favicon.ico", ICON)):
+        if request not in asked:
+            said.append(Observation(channel="http.response", port=80, request=request, value=value))
+    return msgspec.structs.replace(device, observations=tuple(said))
 
 
 def _ports(devices: Sequence[Recording]) -> str:
