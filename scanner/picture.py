@@ -38,6 +38,8 @@ MAX_WARNED = 20
 NEAR = 3600.0
 """Seconds around a sighting in which an address that later has another MAC is taken to have had the same one: few
 leases are shorter."""
+DAY = 86_400.0
+"""Seconds after which an address may well be another device's."""
 SEVERAL_V6 = 16
 """IPv6 addresses one host may use besides one of IPv4 (RFC 8981 gives it a new one every day)."""
 
@@ -99,6 +101,8 @@ class Picture:
         self._by_address: dict[str, list[_Entry]] = {}
         self._named: dict[str, _Entry] = {}
         self._on_device = on_device
+        self._apart: list[str] = []
+        """Addresses whose MAC was seen long before or after what was said of them."""
         self._owned = 0
         """Addresses of which something was said that named no MAC, and that a MAC has."""
 
@@ -197,6 +201,11 @@ class Picture:
             made.append(_recording(entry, others))
         found, strangers = united(made)
         warnings += self._claimed()
+        if self._apart:
+            some = ", ".join([*self._apart[:4], "…"] if len(self._apart) > 4 else self._apart)
+            words = f"{len(self._apart)} addresses ({some}) said something more than a day before or after their MAC "
+            words += "was seen there: it may have been another device's by then"
+            warnings.append(notice(Code.SHARED_ADDRESS, words))
         if self._unkept:
             words = f"{self._unkept} things that were said are left out: there were more than one report can hold"
             warnings.append(notice(Code.LOST, words))
@@ -206,6 +215,7 @@ class Picture:
     def _attributed(self) -> set[int]:
         """Gives what was said of addresses alone to who had them; the entries of which nothing is left over."""
         gone: set[int] = set()
+        self._apart = []
         if not self._owned:
             return gone
         for entry in self._entries.values():
@@ -213,6 +223,8 @@ class Picture:
             if not owners:
                 continue
             if len(owners) == 1:
+                if _long_apart(owners[0], entry):
+                    self._apart.append(entry.address or "")
                 _absorb(owners[0], entry)
                 gone.add(id(entry))
             elif not _divided(entry, owners):
@@ -279,6 +291,20 @@ def _absorb(entry: _Entry, other: _Entry) -> None:
         entry.more().addresses.update(other.said.addresses)
     if other.place is not None:
         entry.place = _nearer(entry.place, other.place)
+
+
+def _long_apart(owner: _Entry, entry: _Entry) -> bool:
+    """Whether all that was said of an address is more than a day from any sighting of its MAC there, as far as both
+    have times.
+    """
+    if entry.said is None:
+        return False
+    said = {seen.at for seen in entry.said.observations.values()}
+    said.update(at for ports in entry.said.ports.values() for at in ports.values())
+    spans = [(_seconds(first), _seconds(last)) for _source, first, last in owner.told]
+    there = [(first - DAY, last + DAY) for first, last in spans if first is not None and last is not None]
+    moments = [moment for at in said if (moment := _seconds(at)) is not None]
+    return bool(there and moments) and not any(a <= moment <= b for moment in moments for a, b in there)
 
 
 def _divided(entry: _Entry, owners: Sequence[_Entry]) -> bool:

@@ -147,6 +147,20 @@ def test_who_is_at_a_port_is_not_said_to_have_had_an_address_then(order: tuple[i
     assert {o.source for o in first.observations if o.channel == "mac"} == {"old leases", "ports"}
 
 
+@pytest.mark.parametrize(("at", "told"), [("2026-11-24T09:00:00Z", False), ("2026-11-25T22:00:00Z", False), ("2026-11-17T09:00:00Z", True), ("2026-11-29T09:00:00Z", True), (None, False)])
+def test_what_was_said_long_before_a_mac_was_seen_may_be_anothers(at: str | None, told: bool) -> None:
+    """Last week's nmap and today's table: usually one device, and sometimes a lease that moved."""
+    picture = Picture()
+    for day in (24, 27):
+        picture.enter(Heard(MAC, "192.0.2.1"), "arp", f"2026-11-{day}T10:00:00Z")
+    picture.enter(Heard(None, "192.0.2.1", (TITLE,)), "nmap", at)
+    for _ in range(2):  # asked twice, it says the same
+        recordings, warnings = picture.recordings()
+
+    assert [r.mac for r in recordings] == [MAC]
+    assert [("1 addresses (192.0.2.1)" in w and "more than a day" in w) for w in warnings] == ([True] if told else [])
+
+
 def test_a_router_is_told_once_and_accuses_nobody_behind_it() -> None:
     picture = Picture()
     for number in range(1, 30):
