@@ -181,6 +181,8 @@ def main() -> None:
             with peer.laboratory(devices, NETWORK, round_trip=args.round_trip / 1000, enter=True) as lab:
                 other = nmap(lab, devices, kind, args.limit, flat=args.flat)
             print(row(PEERS[kind], size, other), peer.ratios(cost, other), sep="\n    ", flush=True)
+    if args.svg and peer.falsified:
+        raise SystemExit(f"{args.svg} was not drawn: {peer.falsified[0]}")
     if args.svg:
         svg(costs, args.svg)
 

@@ -25,6 +25,8 @@ from scanner.resources import data_dir
 from scanner.simulate import wire
 from scanner.simulate.lab import Lab
 
+falsified: list[str] = []
+"""What spoilt the runs of this process."""
 OWN = (sys.executable, "-m", "scanner.cli.main", "scan")
 
 
@@ -51,7 +53,7 @@ class Cost:
 def laboratory(
     devices: Sequence[Recording], network: str, *, round_trip: float = 0.0, enter: bool = False
 ) -> Iterator[Lab]:
-    """A laboratory; leaves with a word where a run in it was falsified: by a full neighbour table, or lost frames.
+    """A laboratory; says where a run in it was falsified: by a full neighbour table, or lost frames.
 
     The scanner's entry is pinned in it by itself; `enter`: the devices' entries too, for scanners that do not do that.
     """
@@ -64,9 +66,11 @@ def laboratory(
         if lab.wire is not None:
             time.sleep(2 * round_trip)
             if lost := wire.lost(lab.wire):
-                print(f"{lost} frames were lost on the wire", flush=True)
+                falsified.append(f"{lost} frames were lost on the wire")
+                print(falsified[-1], flush=True)
     if full := neighbour_table.overflows() - before:
-        print(f"the machine's neighbour table was full {full} times: these figures are false", flush=True)
+        falsified.append(f"the machine's neighbour table was full {full} times: these figures are false")
+        print(falsified[-1], flush=True)
 
 
 def run(lab: Lab, command: Sequence[str], limit: float) -> Cost:
