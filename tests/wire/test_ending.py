@@ -17,7 +17,8 @@ import pytest
 from scanner.net import neighbour_table
 from tests import blocking
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+# The neighbour table is one for the whole machine: no other test may fill it meanwhile.
+pytestmark = [pytest.mark.root, pytest.mark.timeout(120), pytest.mark.xdist_group("neighbours")]
 HOSTS = 520
 LAST = "10.77.2.8"
 
