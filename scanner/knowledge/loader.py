@@ -73,13 +73,13 @@ def seldom() -> Iterator[None]:
 
 
 def settled() -> None:
-    """Spares that search everything made by now, which stays to the end, and lets it run after 10,000 new objects at
+    """Spares that search everything made by now, which stays to the end, and lets it run after 2,000 new objects at
     the earliest: little of what follows has cycles. Once in a process: nothing piles up.
     """
     if not gc.get_freeze_count():
         gc.freeze()
         was = gc.get_threshold()
-        gc.set_threshold(max(was[0], 10_000), *was[1:])
+        gc.set_threshold(max(was[0], 2_000), *was[1:])
 
 
 def read_yaml(path: Path) -> Any:
