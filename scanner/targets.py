@@ -78,6 +78,15 @@ class TargetSet:
             address in self.v6 if ":" in address else _inside(self.spans, _number(address))
         )
 
+    @property
+    def blinding(self) -> bool:
+        """Whether an excluded address may be that of somebody who is met at another one: all but link-local ones of
+        IPv6, from which whoever has one answers.
+        """
+        named = (IPv6Address(address.partition("%")[0]) for address in self.excluded_v6)
+        wide = any(not address.is_link_local for address in named)
+        return wide or bool(self.excluded_spans) or any(not net.is_link_local for net in self.excluded_nets6)
+
     def excludes(self, address: str | None, mac: str | None = None) -> bool:
         """Whether a device is excluded, by its address or by its MAC (any spelling)."""
         if mac is not None and self.mac_prefixes:

@@ -211,9 +211,11 @@ class Book:
         return found
 
     def forget(self, entry: Entry) -> None:
-        """There was nobody after all."""
+        """There was nobody after all; whoever else claims the address stays."""
         self._entries.pop((entry.mac, entry.address), None)
-        self._by_address.pop(entry.address, None)
+        left = [other for other in self._by_address.pop(entry.address, ()) if other is not entry]
+        if left:
+            self._by_address[entry.address] = left
 
     def excludes(self, address: str | None, mac: str | None) -> bool:
         """Whether the user excluded a device, by its address or by its MAC."""

@@ -4,7 +4,8 @@ A device answers questions to a group of IPv6 from an address that no target nam
 its MAC is that of one address of IPv4 (a MAC with several of these may be a router's, and decides nothing), or where
 the address itself is a target. The MAC is known from ICMPv6, from the kernel's neighbour table, or from the address
 where it is made of one. Nobody else is entered, unless the targets are the whole link and nobody was excluded by an
-address of IPv4: whose other addresses those are, nobody can tell.
+address, link-local ones aside: whose other addresses those are, nobody can tell. This machine itself is nobody: what it
+says to a group reaches its own ears.
 
 A router may answer for addresses behind it (RFC 4389): one that only a solicitation has told stands for a device of its
 own, like several of IPv4 with one MAC; where a MAC stands for more of them than a device has, it is none of theirs.
@@ -15,7 +16,7 @@ What is heard from an address waits here until its device is known: it may answe
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
@@ -43,11 +44,17 @@ Table = Callable[[str], Iterable[tuple[str, str]]]
 class Kin:
     """The addresses of IPv6 that were seen on links, and who has them."""
 
-    def __init__(self, entries: Book, wanted: Callable[[str], bool], *, blind: bool = False) -> None:
-        """`wanted` tells whether an address is a target; `blind`: addresses of IPv4 were excluded."""
+    def __init__(
+        self, entries: Book, wanted: Callable[[str], bool], *, blind: bool = False,
+        own: Collection[str] = frozenset(),
+    ) -> None:  # fmt: skip
+        """`wanted` tells whether an address is a target; `blind`: addresses were excluded that may be anybody's; `own`:
+        this machine's addresses, and its MACs.
+        """
         self._book = entries
         self._wanted = wanted
         self._blind = blind
+        self._mine = own
         self._whole: set[str] = set()
         self._macs: dict[Place, str | None] = {}
         self._sure: set[Place] = set()
@@ -65,6 +72,8 @@ class Kin:
     def met(self, link: str, address: str, mac: str | None, method: str, *, sure: bool = True) -> None:
         """Somebody has an address; not `sure`: a router may have answered for another."""
         place = (link, address)
+        if address in self._mine or mac in self._mine:
+            return
         if place in self._macs or len(self._macs) < MAX_ADDRESSES:
             self._macs[place] = mac or self._macs.get(place)
             self._methods.setdefault(place, set()).add(method)
@@ -74,6 +83,8 @@ class Kin:
     def heard(self, link: str, address: str, observation: Observation, method: str) -> None:
         """Somebody said something from an address."""
         place = (link, address)
+        if address in self._mine:
+            return
         home = self._homes.get(place)
         if home is not None:
             entry = self._book.at(home[0])
@@ -109,6 +120,8 @@ class Kin:
         devices: dict[Place, list[str]] = defaultdict(list)
         proxied: Counter[tuple[str, str | None]] = Counter()
         for (link, address), mac in self._macs.items():
+            if mac in self._mine:
+                continue
             own = mac is not None and self._own(link, address, mac)
             devices[link, mac if mac is not None and own else address].append(address)
             proxied[link, mac] += not own

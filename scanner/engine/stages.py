@@ -110,7 +110,8 @@ class Stages:
         self.grounds = ways.grounds(self.segments, self.sixes, self.topology, self.seed)
         self.ledger = Ledger(plan.audit_log)
         self.book = Book(self.targets.excludes, excluding=bool(self.targets.exclude_words))
-        self.kin = Kin(self.book, self.targets.__contains__, blind=bool(self.targets.excluded_spans))
+        own = self.topology.own6.union(link.mac for link in self.topology.links if link.mac is not None)
+        self.kin = Kin(self.book, self.targets.__contains__, blind=self.targets.blinding, own=own)
         self.minds = Minds(knowledge)
         self.methods: dict[str, Method] = {}
         self.failures: list[Notice] = []

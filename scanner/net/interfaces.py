@@ -101,6 +101,11 @@ class Topology:
         return frozenset(str(address.ip) for link in self.links for address in link.addresses)
 
     @property
+    def own6(self) -> frozenset[str]:
+        """The same of IPv6, as targets name them."""
+        return frozenset(link.zoned(address.ip) for link in self.links for address in link.v6)
+
+    @property
     def untouchable(self) -> frozenset[str]:
         """The addresses of routers and of this machine, of both kinds, without zones: its way to others."""
         routers = {route.gateway for route in (*self.routes, *self.routes6) if route.gateway}

@@ -122,3 +122,18 @@ def test_an_address_of_ipv6_that_is_made_of_a_mac_tells_it_where_nothing_else_do
     assert book.heard("2001:db8::3eef:8cff:fe00:7", seen, method="multicast", link=None) is made
     assert book.sighted(Sighting("fe80::3eef:8cff:fe00:9%eth0", None, "connect")) is told
     assert book.conflicts() == {}
+
+
+def test_who_claims_the_address_of_nobody_stays() -> None:
+    book = Book()
+    for mac in ("02:00:00:00:00:01", "02:00:00:00:00:02"):
+        book.sighted(Sighting("10.0.0.5", mac, "arp"))
+    [nobody] = book.disown("02:00:00:00:00:01", ())
+    book.forget(nobody)
+
+    assert [entry.mac for entry in book.entries()] == ["02:00:00:00:00:02"]
+    left = book.at("10.0.0.5")
+    assert left is not None
+    assert book.sole(left)
+    book.finish("10.0.0.5", "02:00:00:00:00:02")
+    assert book.entries() == []

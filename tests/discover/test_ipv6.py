@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,22 @@ while True:
     line.sendall(b"HTTP/1.1 200 OK\\r\\nServer: test\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
     line.close()
 """
+TALK = """
+import socket, time
+index = socket.if_nametoindex("s0")
+sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+    sock.setsockopt(socket.SOL_SOCKET, option, 1)
+sock.bind(("::", 5353))
+name = b"\\4_ipp\\4_tcp\\5local\\0"
+answer = bytes.fromhex("0000840000000001 00000000") + name + bytes.fromhex("000c0001000000780005") + b"\\2me\\xc0\\x0c"
+sock.sendto(answer, ("ff02::fb", 5353, 0, index))
+print("up", flush=True)
+while True:
+    sock.sendto(answer, ("ff02::fb", 5353, 0, index))
+    time.sleep(0.1)
+"""
+"""Like the mDNS responder of this machine: what it says to the group comes back to it."""
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +102,27 @@ def test_a_link_without_ipv6_is_told(segment: Build, known: Knowledge) -> None:
 
     assert note(report).ran is False
     assert "no IPv6 address" in note(report).note
+
+
+def test_who_is_excluded_by_an_address_that_it_does_not_show_is_not_asked_at_another(
+    segment: Build, known: Knowledge
+) -> None:
+    report = scan(segment, known, {"10.77.0.8": "3c:ef:8c:00:00:08"}, "s0", exclude=("fd10:77::7",))
+
+    assert [device.recording.ip for device in report.devices] == ["10.77.0.8"]
+    assert "were not asked" in note(report).note
+
+
+def test_this_machine_is_no_device_though_it_hears_what_it_says_itself(segment: Build, known: Knowledge) -> None:
+    made = segment({"10.77.0.8": "3c:ef:8c:00:00:08"})
+    subprocess.run(["sh", "-c", UP], check=True)
+    with subprocess.Popen([sys.executable, "-c", TALK], stdout=subprocess.PIPE) as talking:
+        assert talking.stdout is not None
+        assert talking.stdout.readline() == b"up\n"
+        try:
+            report = engine.run(Plan(targets=("s0",), rate=100_000.0, ports=(80,), timeout=1.0), known)
+        finally:
+            talking.kill()
+
+    assert made.mac not in {device.recording.mac for device in report.devices}
+    assert [device.recording.ip for device in report.devices if device.recording.ip == "10.77.0.8"]

@@ -197,3 +197,16 @@ def test_a_host_that_makes_up_addresses_is_bounded(monkeypatch: pytest.MonkeyPat
     assert told(book) == {"10.77.0.7": (MAC, [], [])}
     assert len(found._macs) == 100
     assert max(map(len, found._waiting.values())) == kin.MAX_WAITING
+
+
+def test_this_machine_is_nobody_whichever_of_its_addresses_and_links_it_speaks_from() -> None:
+    book = Book()
+    found = Kin(book, "".__eq__, own=frozenset({NEAR, MAC}))
+    assert found.whole("s0")
+    found.heard("s0", NEAR, SAID, "multicast")
+    found.heard("s0", MADE, SAID, "multicast")
+    found.met("s0", WIDE, MAC, "ipv6")
+    found.heard("s0", "fe80::9%s0", SAID, "multicast")
+    found.settle(lambda _link: [("fe80::9%s0", MAC)])
+
+    assert told(book) == {}
