@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from scanner.values import eui64_mac
@@ -45,7 +46,7 @@ class Sighting(NamedTuple):
     """Packets it took."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Entry:
     """One device while a scan lasts."""
 
@@ -63,8 +64,8 @@ class Entry:
     methods: set[str] = field(default_factory=set)
     observations: list[Observation] = field(default_factory=list)
     open: set[int] = field(default_factory=set)
-    closed: set[int] = field(default_factory=set)
-    """TCP ports that refuse connections: nobody goes there again."""
+    closed: frozenset[int] = frozenset()
+    """TCP ports that refuse connections: nobody goes there again. Most devices refuse the same; one set serves all."""
     asked: list[Question] = field(default_factory=list)
     """Discovery questions that it was asked alone; their payloads are not kept."""
     packets: int = 0
@@ -86,6 +87,11 @@ class Entry:
             if len(self.observations) < MAX_OBSERVATIONS:
                 self.observations.append(masked(seen))
 
+    def refuse(self, *ports: int) -> None:
+        """Connections to these TCP ports are refused."""
+        for port in ports:
+            self.closed = _with(self.closed, port)
+
     def recording(self) -> Recording:
         """What the device said so far."""
         from scanner.model import Observation, Recording
@@ -102,6 +108,11 @@ class Entry:
         """Forget what was said: it has been told."""
         self.observations = []
         self.asked = []
+
+
+@lru_cache(maxsize=4096)
+def _with(ports: frozenset[int], port: int) -> frozenset[int]:
+    return ports | {port}
 
 
 def masked(seen: Observation) -> Observation:

@@ -240,7 +240,7 @@ class Syn(base.Way):
             entry = entry or scene.book.sighted(Sighting(address, None, METHOD, packets=0))
             if entry is not None:
                 seen.add(address)
-                (entry.open if is_open else entry.closed).add(port)
+                (entry.open.add if is_open else entry.refuse)(port)
 
         done = [0] * len(routes.all)
         total = ground.count * len(asked)
@@ -280,7 +280,7 @@ async def _near(way: Way, hosts: dict[str, Entry], scene: Scene) -> None:
     def found(address: str, port: int, is_open: bool) -> None:
         entry = hosts[address]
         entry.methods.add(METHOD)
-        (entry.open if is_open else entry.closed).add(port)
+        (entry.open.add if is_open else entry.refuse)(port)
 
     numbers = list(way.macs or ())
     pace = Pace(scene.plan.arp_rate)

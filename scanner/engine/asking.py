@@ -134,7 +134,7 @@ class Asker:
                 entry.everywhere = entry.everywhere or await self._streams.look(host, port)
             if entry.everywhere:
                 host.open.clear()
-        entry.closed.update(port for port, why in host.closed.items() if why == "refused")
+        entry.refuse(*sorted(port for port, why in host.closed.items() if why == "refused"))
         return mind.certain()
 
     def _visits(self, mind: Opinion) -> Iterator[Visit]:
