@@ -23,7 +23,7 @@ from scanner.discover.book import MAX_OBSERVATIONS, SEVERAL, claimed, masked, na
 from scanner.errors import Code, InputProblem, Notice, notice
 from scanner.imports.base import Heard
 from scanner.model import Observation, Place, Recording, Via
-from scanner.values import IPV4
+from scanner.values import IPV4, counted
 
 MAX_DEVICES = 1_000_000
 """Devices of one picture; more than that no single report can hold."""
@@ -392,8 +392,9 @@ def _keep(entry: _Entry, seen: Observation, source: str | None, when: str | None
     if seen.channel == "tcp.open":
         ports = entry.more().ports.setdefault(seen.source or source or "", {})
         for word in seen.value.split(","):
-            if word.strip().isdigit() and len(ports) < 4096:
-                ports.setdefault(int(word), seen.at or when)
+            port = counted(word.strip(), 65_535)
+            if port and len(ports) < 4096:
+                ports.setdefault(port, seen.at or when)
         return None
     if seen.channel == "mac" and seen.value == entry.mac:
         return None

@@ -76,6 +76,12 @@ def normal_address(text: str, *, network: bool = False) -> str | None:
         return None
 
 
+def counted(text: str, most: int = 0xFFFFFFFF) -> int | None:
+    """The number that ASCII digits write, None for any other text (`²`, a thousand digits) or more than `most`."""
+    number = int(text) if len(text) <= 20 and text.isascii() and text.isdigit() else None
+    return number if number is not None and number <= most else None
+
+
 def places(mac: str | None, *addresses: str | None) -> list[str]:
     """How a file may name a device, in their usual forms: its MAC first, for an address passes on; each once."""
     named = [normal_mac(mac) if mac else None, *(normal_address(text) for text in addresses if text)]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from scanner.values import (
     IPV4,
+    counted,
     escaped_json,
     eui64_mac,
     file_name,
@@ -47,6 +48,11 @@ def test_mac_spellings() -> None:
         assert normal_mac(text) == "3c:ef:8c:11:22:33"
     assert normal_mac("3c:ef:8c:11:22") is None
     assert normal_mac("realm") is None
+
+
+def test_numbers_are_ascii_digits_within_bounds() -> None:
+    assert [counted(text, 4094) for text in ("0", "007", "4094")] == [0, 7, 4094]
+    assert {counted(text, 4094) for text in ("", "4095", "-1", "\u00b2", "\u0663", "1 0", "1" * 5000)} == {None}
 
 
 @given(st.text(max_size=200))

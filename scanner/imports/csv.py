@@ -6,11 +6,13 @@ Inventories, exports of address management, lists from a spreadsheet; semicolons
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 
 from scanner.errors import InputProblem, UsageProblem
 from scanner.imports.base import CSV_MEANINGS, Head, Heard, Input
 from scanner.imports.tables import columns, is_station, moment, normal_address, rows, spelled_mac, told
 from scanner.model import Observation, Place
+from scanner.values import counted
 
 NAMES: dict[str, tuple[str, ...]] = {
     "mac": ("mac", "mac address", "macaddress", "mac_address", "mac-address", "hwaddr", "hardware address", "hardware",
@@ -114,11 +116,11 @@ def entry(row: Mapping[str, str], meaning: Mapping[str, str]) -> Heard | None:
     for name, channel in (("hostname", "dhcp.hostname"), ("vendor", "dhcp.vendor_class")):
         if cell(name) and cell(name) != "*":
             seen.append(told(channel, cell(name)[:1024], at=at))
-    ports = [part for part in cell("port").replace(";", ",").replace(" ", ",").split(",") if part.isdigit()]
+    ports = [part for part in cell("port").replace(";", ",").replace(" ", ",").split(",") if counted(part, 65_535)]
     if ports:
         seen.append(told("tcp.open", ",".join(ports[:256]), at=at))
     tag = cell("vlan")
-    vlan = int(tag) if tag.isdigit() and 0 < int(tag) < 4095 else None
+    vlan = counted(tag, 4094) or None
     place = None
     if cell("switch") or vlan is not None:
         place = Place(switch=cell("switch") or None, port=cell("switchport") or None, vlan=vlan)
@@ -126,10 +128,18 @@ def entry(row: Mapping[str, str], meaning: Mapping[str, str]) -> Heard | None:
 
 
 def _nobody(row: Mapping[str, str], meaning: Mapping[str, str]) -> bool:
-    """Whether a row is of a group, or of an address at which nobody answered (`Get-NetNeighbor` lists these too)."""
+    """Whether a row is of a group, or of an address at which nobody answered (`Get-NetNeighbor` lists these too).
+
+    Who has an address of its own is somebody, also where a placeholder or a cluster's MAC stands beside it.
+    """
     column = meaning.get("mac")
     mac = spelled_mac(row.get(column, "")) if column is not None else None
-    return mac is not None and not is_station(mac) and (mac != "00:00:00:00:00:00" or column == "linklayeraddress")
+    if mac is None or is_station(mac):
+        return False
+    if mac == "00:00:00:00:00:00":
+        return column == "linklayeraddress"
+    address = normal_address(row.get(meaning.get("ip", ""), ""))
+    return address is None or address.endswith(".255") or ip_address(address).is_multicast
 
 
 def check_mapping(text: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from scanner.imports.base import Head, Heard, Input
 from scanner.imports.learned import placed
 from scanner.imports.tables import is_station, normal_address, spelled_mac
 from scanner.model import Place
+from scanner.values import counted
 
 _NOBODY = frozenset({"FAILED", "INCOMPLETE", "NOARP"})
 
@@ -65,7 +66,7 @@ def _neighbour(entry: dict[str, Any]) -> Heard | None:
     if mac is None or address is None or not is_station(mac):
         return None
     tag = str(entry.get("dev", "")).rpartition(".")[2]
-    vlan = int(tag) if "." in str(entry.get("dev", "")) and tag.isdigit() and 0 < int(tag) < 4095 else None
+    vlan = (counted(tag, 4094) or None) if "." in str(entry.get("dev", "")) else None
     return Heard(mac, address, (), Place(vlan=vlan) if vlan is not None else None)
 
 

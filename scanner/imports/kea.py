@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from scanner.imports.base import Break, Head, Heard, Input
 from scanner.imports.tables import columns, duid_mac, is_station, moment, normal_address, rows, spelled_mac, told
+from scanner.values import counted
 
 _ESCAPE = re.compile(r"&#x([0-9a-f]{2});?", re.I)
 """How Kea writes a comma inside a field."""
@@ -48,8 +49,8 @@ class Kea:
 
 def _begun(row: dict[str, str]) -> str | None:
     """When the lease was given or renewed: its end less its length."""
-    end, length = row.get("expire", ""), row.get("valid_lifetime", "")
-    return moment(str(int(end) - int(length))) if end.isdigit() and length.isdigit() and len(end) < 12 else None
+    end, length = counted(row.get("expire", ""), 10**11), counted(row.get("valid_lifetime", ""))
+    return moment(str(end - length)) if end is not None and length is not None else None
 
 
 IMPORTER = Kea()

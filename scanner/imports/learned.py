@@ -14,6 +14,7 @@ from typing import NamedTuple
 from scanner.imports.base import Heard
 from scanner.imports.tables import address_in, is_station, mac_in, prompt
 from scanner.model import Place
+from scanner.values import counted
 
 _PORT = re.compile(
     r"^(?:[A-Za-z][A-Za-z-]{0,30}(?:\d[\w/.:\-]{0,30}|[/-]\d[\w/.:\-]{0,30})|\d{1,3}(?:/\d{1,3}){1,3}(?:[.:]\d{1,4})?"
@@ -150,7 +151,7 @@ def _where(left: str, right: str, columns: Columns) -> tuple[str | None, int | N
     words = (*_ASIDE.sub("", left).split(), *_ASIDE.sub("", right).split())
     if address_in(" ".join(words)) is not None or (columns.local and "yes" in words):
         return None
-    numbers = [word for word in words if word.isdigit() and len(word) <= 4]
+    numbers = [word for word in words if counted(word, 9999) is not None]
     names = [
         word.rstrip(",") for word in words
         if not word.isdigit() and word.lower() not in _TYPES and not _TAG.fullmatch(word)
@@ -169,5 +170,4 @@ def _where(left: str, right: str, columns: Columns) -> tuple[str | None, int | N
 
 
 def _number(text: str | None) -> int | None:
-    number = int(text) if text and text.isdigit() else 0
-    return number if 0 < number < 4095 else None
+    return counted(text or "", 4094) or None

@@ -21,6 +21,7 @@ from scanner.errors import InputProblem
 from scanner.imports.base import Head, Heard, Input
 from scanner.imports.tables import is_station, moment, normal_address, spelled_mac, told
 from scanner.model import Observation
+from scanner.values import counted
 
 MAX_OUTPUT = 65_536
 """Characters of one script's output that are looked at."""
@@ -154,8 +155,9 @@ def _host(host: Mapping[str, Any], at: str | None) -> Iterator[Heard]:
 
 def _ports(found: object) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, port in found.items() if isinstance(found, dict) else ():
-        if str(number).isdigit() and 0 < int(number) < 65_536 and isinstance(port, dict):
-            yield int(number), port
+        place = counted(str(number), 65_535)
+        if place and isinstance(port, dict):
+            yield place, port
 
 
 def script_fields(name: str, text: str, port: int | None, at: str | None) -> list[Observation]:

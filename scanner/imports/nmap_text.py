@@ -13,6 +13,7 @@ from scanner.imports.base import Break, Head, Heard, Input
 from scanner.imports.nmap import MAX_OUTPUT, script_fields
 from scanner.imports.tables import is_station, moment, normal_address, spelled_mac, told
 from scanner.model import Observation
+from scanner.values import counted
 
 _HOST = re.compile(r"^Nmap scan report for (?:\S{1,255} \()?([0-9A-Fa-f.:%\w]{2,60})\)?( \[host down.*)?\s*$")
 _PORT = re.compile(
@@ -125,12 +126,13 @@ def _line(found: re.Match[str]) -> Iterator[Heard]:
     seen: list[Observation] = []
     for part in (found[3] or "").partition("\t")[0].split(", ")[:1024]:
         fields = part.strip().split("/")
-        if len(fields) < 3 or not fields[0].isdigit() or not 0 < int(fields[0]) < 65_536 or fields[1] != "open":
+        port = counted(fields[0], 65_535)
+        if len(fields) < 3 or not port or fields[1] != "open":
             continue
         if fields[2] == "tcp":
-            opened.append(int(fields[0]))
+            opened.append(port)
         if len(fields) > 6 and fields[6]:
-            seen.append(told("nmap.service", fields[6].replace("|", "/")[:1024], port=int(fields[0]), at=at))
+            seen.append(told("nmap.service", fields[6].replace("|", "/")[:1024], port=port, at=at))
     if opened:
         seen.insert(0, told("tcp.open", ",".join(map(str, sorted(opened))), at=at))
     yield Heard(None, address, tuple(seen), None, at)

@@ -14,6 +14,7 @@ from scanner.imports.base import Break, Head, Heard, Input
 from scanner.imports.learned import placed
 from scanner.imports.tables import is_station, normal_address, spelled_mac, told
 from scanner.model import Observation, Place
+from scanner.values import counted
 
 MAX_ROWS = 1_000_000
 """Rows of one walk that are kept."""
@@ -174,7 +175,7 @@ class Walk:
                 vlan = None
                 if root == _QFDB:
                     fdb = parts[0]
-                    vlan = fdbs.get(fdb, int(fdb) if fdb.isdigit() else 0) or None
+                    vlan = fdbs.get(fdb, counted(fdb, 4094)) or None
                 elif mac in done:
                     continue
                 done.add(mac)
@@ -240,8 +241,8 @@ def _mac(value: str) -> str | None:
 
 
 def _packed(parts: Iterable[str]) -> str | None:
-    numbers = [int(part) for part in parts if part.isdigit()]
-    if len(numbers) != 6 or max(numbers) > 255:
+    numbers = [number for part in parts if (number := counted(part, 255)) is not None]
+    if len(numbers) != 6:
         return None
     mac = bytes(numbers).hex(":")
     return mac if is_station(mac) else None
@@ -250,9 +251,9 @@ def _packed(parts: Iterable[str]) -> str | None:
 def _indexed(kind: str, parts: list[str]) -> str | None:
     """An address out of an index: its type, its length (left out by some agents), its bytes (RFC 4001)."""
     size = {"1": 4, "2": 16, "3": 4, "4": 16}.get(kind)
-    if size is None or not all(part.isdigit() and int(part) < 256 for part in parts):
+    numbers = [number for part in parts if (number := counted(part, 255)) is not None]
+    if size is None or len(numbers) != len(parts):
         return None
-    numbers = [int(part) for part in parts]
     if numbers and numbers[0] in {4, 8, 16, 20} and len(numbers) == numbers[0] + 1:
         numbers = numbers[1:]
     if len(numbers) < size:

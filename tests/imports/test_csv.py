@@ -78,6 +78,17 @@ def test_an_inventory_that_does_not_know_a_mac_keeps_the_address(read: Callable[
     assert [(h.mac, h.address) for h in heard] == [(None, "192.0.2.1"), (None, "192.0.2.2")]
 
 
+def test_who_has_an_address_stays_beside_a_mac_of_many(read: Callable[..., Any]) -> None:
+    """Placeholders of inventories, and the MAC of a cluster that balances its load (03:bf:…): both are somebody."""
+    heard, source = read(
+        "mac,ip,open ports\nff:ff:ff:ff:ff:ff,192.0.2.5,554\n03:bf:c0:00:02:06,192.0.2.6,443\n"
+        "01:00:5e:00:00:16,224.0.0.22,\n", "csv",
+    )  # fmt: skip
+
+    assert [(h.mac, h.address) for h in heard] == [(None, "192.0.2.5"), (None, "192.0.2.6")]
+    assert source.unknown == 0
+
+
 @pytest.mark.parametrize("header", ["Gerät,MAC-Adresse,VLAN", "Nom,Adresse MAC,VLAN", "Nombre,Dirección MAC,VLAN", "名称,MAC地址,VLAN"])
 def test_columns_in_other_languages(header: str, read: Callable[..., Any]) -> None:
     heard, _ = read(f"{header}\ncam,3c:ef:8c:11:22:33,10\n", "csv")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import re
 import subprocess
 import sys
 from io import BufferedReader, BytesIO, RawIOBase
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -105,6 +107,15 @@ def test_mutated_samples(name: str) -> None:
     chance = random.Random(7)
     for _ in range(300):
         _taken(name, _mutated(SAMPLES[name] * chance.choice((1, 1, 5)), chance))
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "\u0663", "1" * 5000], ids=["superscript", "arabic", "endless"])
+@pytest.mark.parametrize("name", SAMPLES)
+def test_numbers_that_are_none(name: str, number: str) -> None:
+    """`str.isdigit` is true of a superscript, which `int` refuses, as it does five thousand digits."""
+    sample = SAMPLES[name]
+    for found in islice(re.finditer(rb"\d+", sample), 60):
+        _taken(name, sample[: found.start()] + number.encode() + sample[found.end() :])
 
 
 class Endless(RawIOBase):
