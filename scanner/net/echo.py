@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 from scanner.net.closing import Closing
+from scanner.net.pace import Patience
 from scanner.net.packet import attach, overflowed
 from scanner.net.peer import sockaddr
 from scanner.values import internet_checksum
@@ -42,6 +43,7 @@ class EchoSocket(Closing):
         self._kinds = (REQUEST6, REPLY6) if wide else (REQUEST, REPLY)
         self._number = int.from_bytes(os.urandom(2), "big")
         self._raw = True
+        self._patience = Patience("this machine's network")
         try:
             self._sock = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         except PermissionError:
@@ -71,9 +73,9 @@ class EchoSocket(Closing):
                 self._sock.sendto(self._request(address), sockaddr(address, 0))
             except OSError as error:
                 if error.errno in _BUSY:
-                    return done, lost
+                    return self._patience.went(done, len(addresses)), lost
                 lost.append(address)
-        return len(addresses), lost
+        return self._patience.went(len(addresses), len(addresses)), lost
 
     def _request(self, address: str) -> bytes:
         body, kind = self._token(address), self._kinds[0]

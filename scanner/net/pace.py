@@ -1,11 +1,12 @@
 """Keeping to a rate: so many a second in the long run (`Pace`), and never more in any one second (`Window`).
 
-And knowing when it is over: a sweep ends once answers have ceased (`Lull`).
+And knowing when it is over: a sweep ends once answers have ceased (`Lull`), and where nothing goes out (`Patience`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,32 @@ _LOOK = 0.005  # seconds between two looks whether it is over
 
 LATE = 0.02
 """Seconds that may pass between a permission and the packet: a second of a `Window` is longer by that."""
+
+
+STALLED, TRIES = 10.0, 100
+"""Seconds, and attempts, without room for a single packet, after which a queue is not waited for any longer."""
+
+
+class Patience:
+    """Waits for room in a full queue as long as it gives way at all: some never do (a filter, a broken driver)."""
+
+    def __init__(self, who: str, clock: Clock = time.monotonic) -> None:
+        self._who = who
+        self._clock = clock
+        self._since = 0.0
+        self._tries = 0
+
+    def went(self, count: int, wanted: int) -> int:
+        """`count`, of so many packets that were to go. Raises `OSError` where none has gone for too long."""
+        if count or not wanted:
+            self._tries = 0
+            return count
+        now = self._clock()
+        self._since = self._since if self._tries else now
+        self._tries += 1
+        if self._tries > TRIES and now - self._since > STALLED:
+            raise OSError(errno.ENOBUFS, f"{self._who} has taken no packet for {now - self._since:.0f} s")
+        return count
 
 
 class Pace:

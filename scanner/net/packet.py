@@ -17,6 +17,7 @@ from typing import Any
 from scanner.errors import ScanIncomplete
 from scanner.net.closing import Closing
 from scanner.net.interfaces import Link
+from scanner.net.pace import Patience
 
 Program = Sequence[tuple[int, int, int, int]]
 """Classic BPF (linux/filter.h): code, jump if true, jump if false, operand."""
@@ -72,13 +73,17 @@ class PacketSocket(Closing):
         ]
         self._sock = tap(link, kind, program, shape=shape, room=_RECEIVE_BUFFER, options=options)
         self._bursts: dict[int, _Burst] = {}
+        self._patience = Patience(f"interface {link.name}")
 
     def fileno(self) -> int:
         """For event loops."""
         return self._sock.fileno()
 
     def send(self, frames: Sequence[bytes]) -> int:
-        """Send frames in order; returns how many went before the queue was full. Raises `LinkGone`."""
+        """Send frames in order; returns how many went before the queue was full.
+
+        Raises `LinkGone`, and `OSError` where the queue stays full.
+        """
         out = self._sock.send
         sent = 0
         try:
@@ -90,11 +95,11 @@ class PacketSocket(Closing):
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 raise translated(error, self.link) from error
-        return sent
+        return self._patience.went(sent, len(frames))
 
     def burst(self, frames: bytes, size: int) -> int:
         """Send frames that lie end to end, each of so many bytes, in order; returns how many went before the queue was
-        full. Raises `LinkGone`.
+        full. Raises as `send` does.
         """
         assert 0 < size <= _LONGEST
         assert len(frames) % size == 0
@@ -108,10 +113,10 @@ class PacketSocket(Closing):
             if count < 0:
                 error = ctypes.get_errno()
                 if error in _FULL:
-                    return sent
+                    break
                 raise translated(OSError(error, os.strerror(error)), self.link)
             sent += count
-        return sent
+        return self._patience.went(sent, whole)
 
     def received(self, most: int = 4096, size: int = 128) -> Iterator[bytes]:
         """The frames that wait, at most so many, each cut to `size` bytes. Raises `LinkGone`."""

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from scanner.net.closing import Closing
 from scanner.net.interfaces import Link
+from scanner.net.pace import Patience
 from scanner.net.packet import EQUAL, LOAD_BYTE, LOAD_HALF, TAKE, PacketSocket, attach
 
 IPV4 = 0x0800
@@ -149,6 +150,7 @@ class SynSocket(Closing):
         self._own = socket.inet_aton(way.own)
         self._ear: PacketSocket | None = None
         self._mouth: PacketSocket | socket.socket | None = None
+        self._patience = Patience("this machine's network")
         self._holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             attach(self._holder, _NOTHING)
@@ -197,8 +199,8 @@ class SynSocket(Closing):
                 mouth.sendto(form.filled([segment]), (socket.inet_ntoa(struct.pack("!I", segment[0])), 0))
             except OSError as error:
                 if error.errno in _BUSY:
-                    return sent
-        return len(segments)
+                    return self._patience.went(sent, len(segments))
+        return self._patience.went(len(segments), len(segments))
 
     def answers(self, most: int = 4096) -> Iterator[Answer]:
         """The answers that wait, at most so many, and only those that a probe of ours has earned."""

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 
 import pytest
 
-from scanner.net.pace import Lull, Pace, Window
+from scanner.net.pace import STALLED, TRIES, Lull, Pace, Patience, Window
 
 
 class Clock:
@@ -121,3 +122,27 @@ def test_a_lull_is_over_at_once_where_nothing_more_can_come() -> None:
     began = time.monotonic()
     asyncio.run(Lull().wait(30.0, 30.0, over))
     assert time.monotonic() - began < 20
+
+
+def test_a_queue_that_never_gives_way_is_not_waited_for_for_ever() -> None:
+    now = [0.0]
+    patience = Patience("interface eth0", clock=lambda: now[0])
+    assert patience.went(0, 0) == 0
+    for _ in range(TRIES):
+        now[0] += STALLED
+        assert patience.went(0, 5) == 0  # seldom asked is not stalled
+    with pytest.raises(OSError, match=r"interface eth0 has taken no packet for \d+ s") as told:
+        patience.went(0, 5)
+    assert told.value.errno == errno.ENOBUFS
+
+
+def test_a_queue_that_gives_way_now_and_then_is_waited_for() -> None:
+    now = [0.0]
+    patience = Patience("interface eth0", clock=lambda: now[0])
+    for turn in range(TRIES * 5):
+        now[0] += STALLED / 2
+        assert patience.went(turn % 50 == 0, 5) == (turn % 50 == 0)
+    busy = Patience("interface eth0", clock=lambda: now[0])
+    for _ in range(TRIES * 50):  # asked often, for a short time
+        now[0] += STALLED / TRIES / 60
+        assert busy.went(0, 5) == 0
