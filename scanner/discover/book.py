@@ -55,6 +55,8 @@ class Entry:
     link: str | None = None
     also: list[str] = field(default_factory=list)
     """IPv6 addresses of the same interface."""
+    derived: bool = False
+    """Its MAC is what its address of IPv6 was made of: the one that it sends with is better."""
     through: str | None = None
     """MAC of a router that answers ARP in its place: whether anybody is there is told only by what it says itself."""
     everywhere: bool = False
@@ -240,7 +242,8 @@ class Book:
     def sighted(self, sighting: Sighting) -> Entry | None:
         """Enter a sighting; None where the device is excluded and stays out of the book, or is finished."""
         address, mac = sighting.address, sighting.mac
-        if mac is None and ":" in address and address not in self._by_address and address not in self._finished:
+        derived = mac is None and ":" in address and address not in self._by_address and address not in self._finished
+        if derived:
             mac = eui64_mac(address)  # where nothing else tells it
         if self._excludes(address, mac):
             self.bar(address)
@@ -251,6 +254,7 @@ class Book:
                 return None
             self._claimed.setdefault(address, {}).update({first: None, mac: None})
         entry = self._entries.get((mac, address)) or self._adopt(address, mac)
+        entry.derived = mac is not None and (derived or (entry.derived and sighting.mac is None))
         entry.methods.add(sighting.method)
         entry.link = entry.link or sighting.link
         entry.packets += sighting.packets
@@ -278,8 +282,10 @@ class Book:
             return known[0]
         self._place(address, mac)
         for entry in known:
-            if entry.mac is None:
-                del self._entries[None, address]
+            if entry.mac is None or entry.derived:
+                del self._entries[entry.mac, address]
+                if entry.mac is not None:
+                    self._places[entry.mac].remove(address)
                 entry.mac = mac
                 self._entries[mac, address] = entry
                 return entry

@@ -74,6 +74,8 @@ class Kin:
         place = (link, address)
         if address in self._mine or mac in self._mine:
             return
+        if place in self._sure and not sure and self._macs[place] is not None:
+            mac = None  # it has answered itself
         if place in self._macs or len(self._macs) < MAX_ADDRESSES:
             self._macs[place] = mac or self._macs.get(place)
             self._methods.setdefault(place, set()).add(method)
@@ -111,8 +113,10 @@ class Kin:
                 self._told.add((link, address))
         return found
 
-    def settle(self, table: Table) -> None:
-        """Give every address to its device, as far as that is known by now, and enter who is to be entered."""
+    def settle(self, table: Table, *, enter: bool = True) -> None:
+        """Give every address to its device, as far as that is known by now, and enter who is to be entered; not yet
+        where ARP may still find a device (`enter`): it would be two.
+        """
         if not self._macs:
             return
         self._resolve(table)
@@ -135,12 +139,12 @@ class Kin:
             if (link, mac) in barred and (mac is not None or self._book.excludes(addresses[0], mac)):
                 self._bar(link, addresses, same)
             elif name != mac and proxied[link, mac] > book.SEVERAL:
-                self._give(link, addresses, None, [])
+                self._give(link, addresses, None, [], enter)
             elif len(addresses) <= SEVERAL:
-                self._give(link, addresses, mac, same)
+                self._give(link, addresses, mac, same, enter)
             else:
                 for address in addresses:
-                    self._give(link, [address], mac, [])
+                    self._give(link, [address], mac, [], enter)
 
     def _own(self, link: str, address: str, mac: str) -> bool:
         """Whether an address is that of the very interface with this MAC."""
@@ -163,7 +167,7 @@ class Kin:
             self._book.bar(address)
             self._waiting.pop((link, address), None)
 
-    def _give(self, link: str, addresses: list[str], mac: str | None, same: list[Entry]) -> None:
+    def _give(self, link: str, addresses: list[str], mac: str | None, same: list[Entry], enter: bool) -> None:
         new = [address for address in addresses if (link, address) not in self._homes]
         known = next((address for address in addresses if self._book.at(address) is not None), None)
         if len(same) == 1:
@@ -171,7 +175,7 @@ class Kin:
         elif known is not None:
             home = self._book.sighted(Sighting(known, mac, min(self._methods[link, known]), link, packets=0))
         else:
-            home = self._enter(link, addresses, mac)
+            home = self._enter(link, addresses, mac) if enter else None
         if home is None:
             return
         for address in new if len(same) != 1 else addresses:

@@ -264,7 +264,7 @@ class Stages:
                 grounds = [ground for ground in row if ground is not None]
                 searched = await self._discover(grounds)
                 self._unmask(grounds)
-                await self._settle()
+                await self._settle(enter=not any(g.reach is Reach.LINK and g.whole for g in grounds))
                 if asking is not None:
                     await asking
                 asking = asyncio.create_task(self._ask(self._waiting(), writer), name="scan-ask")
@@ -361,13 +361,13 @@ class Stages:
             await asyncio.sleep(left)
         await self._settle()
 
-    async def _settle(self) -> None:
-        """Whose addresses of IPv6 those are that were seen or heard by now."""
+    async def _settle(self, *, enter: bool = True) -> None:
+        """Whose addresses of IPv6 those are that were seen or heard by now; whether those of nobody are entered."""
         for name, addresses in self.kin.nameless(self._neighbours6).items():
             link = self.topology.link(name)
             if link is not None:
                 await self._guarded(ipv6.poke(link, self.scene, addresses[: ipv6.BATCH]))
-        self.kin.settle(self._neighbours6)
+        self.kin.settle(self._neighbours6, enter=enter)
 
     def _neighbours6(self, name: str) -> list[tuple[str, str]]:
         link = self.topology.link(name)

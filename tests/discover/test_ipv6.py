@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from scanner import engine, knowledge
-from scanner.config import Plan
+from scanner.config import Plan, Speed
 from scanner.knowledge import Knowledge
 from scanner.model import Report
 from tests.ipv6 import UP
@@ -126,3 +126,17 @@ def test_this_machine_is_no_device_though_it_hears_what_it_says_itself(segment: 
 
     assert made.mac not in {device.recording.mac for device in report.devices}
     assert [device.recording.ip for device in report.devices if device.recording.ip == "10.77.0.8"]
+
+
+def test_who_answers_arp_only_the_second_time_is_one_device(segment: Build, known: Knowledge) -> None:
+    made = segment({"10.77.0.7": MAC})
+    made.inside("ip", "link", "set", "d0", "address", MAC)
+    first = "arp operation request arp daddr ip 10.77.0.7 limit rate 1/hour burst 1 packets drop"
+    made.inside("nft", "insert", "rule", "netdev", "lab", "in", *first.split())
+    made.inside("sh", "-c", UP)
+    subprocess.run(["sh", "-c", UP], check=True)
+    report = engine.run(Plan(targets=("s0",), speed=Speed.FAST, rate=100_000.0, ports=(80,), timeout=1.0), known)
+
+    assert [(d.recording.ip, d.recording.mac, d.recording.addresses) for d in report.devices] == [
+        ("10.77.0.7", MAC, (LOCAL,))
+    ]

@@ -210,3 +210,37 @@ def test_this_machine_is_nobody_whichever_of_its_addresses_and_links_it_speaks_f
     found.settle(lambda _link: [("fe80::9%s0", MAC)])
 
     assert told(book) == {}
+
+
+def test_who_may_still_answer_arp_is_not_entered_yet_and_later_is_one_device() -> None:
+    found, book = made(WIDE, whole=True)
+    for address in (NEAR, WIDE):
+        found.met("s0", address, MAC, "ipv6")
+    found.met("s0", "fe80::8%s0", OTHER, "ipv6")
+    found.settle(nothing, enter=False)
+    assert told(book) == {}
+    arp(book).begun = True
+    found.settle(nothing)
+
+    assert told(book) == {"10.77.0.7": (MAC, [NEAR, WIDE], []), "fe80::8%s0": (OTHER, [], [])}
+
+
+def test_the_mac_that_a_device_sends_with_is_better_than_the_one_in_its_address() -> None:
+    found, book = made(MADE)
+    book.sighted(Sighting(MADE, None, "assumed"))
+    assert told(book) == {MADE: (MAC, [], [])}
+    found.met("s0", MADE, OTHER, "ipv6")
+    found.settle(nothing)
+
+    assert [(e.address, e.mac, e.derived) for e in book.entries()] == [(MADE, OTHER, False)]
+    assert (book.conflicts(), list(book.places(MAC)), list(book.places(OTHER))) == ({}, [], [MADE])
+
+
+def test_who_answers_for_an_address_does_not_take_it_from_whoever_answered_from_it() -> None:
+    found, book = made(WIDE)
+    found.met("s0", WIDE, OTHER, "ipv6", sure=False)
+    found.met("s0", WIDE, MAC, "ipv6")
+    found.met("s0", WIDE, OTHER, "ipv6", sure=False)
+    found.settle(nothing)
+
+    assert told(book) == {WIDE: (MAC, [], [])}
