@@ -2,7 +2,7 @@
 
 Two kinds of such fields need no fingerprint for each maker: the enterprise number that an SNMP agent answers with, and
 the manufacturer that a description names. Fingerprints know more (labels, squatters, models) and come first: of a maker
-that one of them has recognised in the same family, nothing is added here.
+that one of them has recognised in the same family, as surely or by the same field, nothing is added (`unrecognised`).
 
 * A number counts where it is registered to one company and nobody else is known to answer with it. It is as telling as
   a prefix of that company: `strong` where its prefixes sit in its own whole devices and it sells nobody else's,
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -59,6 +60,8 @@ _MODELS = {
     "upnp.modelname": re.compile(r"^(.{1,80})$"),
     "lldp.med.model": re.compile(r"^(.{1,80})$"),
 }
+MAX_NAMES = 16
+"""Names that one text may hold: a device's scopes tell its name and its manufacturer, a server several challenges."""
 CHANNELS = frozenset({*_NUMBERS, *_NAMES, *_MODELS})
 """On what is said here the answer of `declared` depends, and on nothing else."""
 
@@ -81,10 +84,32 @@ def _said(readings: Sequence[Reading], pattern: re.Pattern[str]) -> Iterator[tup
     """What a pattern finds, each text once, with who said it first."""
     seen: set[str] = set()
     for reading in readings:
-        found = pattern.search(reading.value[:4096])
-        if found is not None and found[1] not in seen:
-            seen.add(found[1])
-            yield found[1], (reading,)
+        for found in islice(pattern.finditer(reading.value[:4096]), MAX_NAMES):
+            if found[1] not in seen:
+                seen.add(found[1])
+                yield found[1], (reading,)
+
+
+def unrecognised(found: Sequence[Match], told: Sequence[Match]) -> Iterator[Match]:
+    """What is declared beyond what fingerprints told: in a family where one of them has recognised the same maker (or
+    label, where no maker is named) as surely, or by the same field, nothing is added. A hint by another field (that a
+    service is announced) does not stand in the place of a name.
+    """
+    rank = {grade: place for place, grade in enumerate(Grade)}
+    for match in found:
+        fields = {_field(reading.channel) for reading in match.readings}
+        if not any(
+            one.manufacturer == match.manufacturer and one.family == match.family
+            and (match.manufacturer is not None or one.brand == match.brand)
+            and (rank[one.grade] <= rank[match.grade] or any(_field(r.channel) in fields for r in one.readings))
+            for one in told
+        ):  # fmt: skip
+            yield match
+
+
+def _field(channel: str) -> str:
+    """The same for all channels in which an enterprise number stands: who borrows one does so in all of them."""
+    return "number" if channel in _NUMBERS else channel
 
 
 def _named(

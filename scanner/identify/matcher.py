@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scanner.identify.declared import CHANNELS, declared
+from scanner.identify.declared import CHANNELS, declared, unrecognised
 from scanner.identify.prefilter import Needs, Prefilter, needs
 from scanner.knowledge.companies import OuiMeans
 from scanner.knowledge.fingerprints import FILLED, Fingerprint, Hit
@@ -232,8 +232,7 @@ class Matching:
         if fields != self._fields:
             self._fields = fields
             self._declared = list(declared(fields, self._knowledge))
-        recognised = {(match.manufacturer, match.family) for match in told}
-        told += [match for match in self._declared if (match.manufacturer, match.family) not in recognised]
+        told += [*unrecognised(self._declared, told)]
         return [*told, *self._registered]
 
 

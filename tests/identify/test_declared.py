@@ -135,6 +135,31 @@ def test_what_a_fingerprint_says_is_not_said_twice(known: Knowledge) -> None:
     assert not any(match.fingerprint.startswith("names-itself") for match in answer.matches)
 
 
+@pytest.mark.parametrize("service", ["_psia._tcp.local", "_CGI._tcp"])
+def test_a_hint_by_another_field_does_not_hide_a_name(known: Knowledge, service: str) -> None:
+    """That a camera announces PSIA hints at Hikvision; that it says so by name is much more."""
+    answer = identify(device(("mdns.txt", "manufacturer=Hikvision"), ("mdns.service", service)), known)
+    assert (answer.manufacturer, answer.level) == ("hikvision", Level.LIKELY)
+
+
+def test_a_label_is_not_hidden_by_what_names_no_maker(known: Knowledge) -> None:
+    realm, server = 'Basic realm="Honeywell"', "Niagara Web Server/4.1"
+    answer = identify(device(("http.header.www-authenticate", realm), ("http.header.server", server)), known)
+    assert {match.brand for match in answer.matches} == {"honeywell", "tridium"}
+
+
+@pytest.mark.parametrize(
+    ("channel", "value"),
+    [
+        ("onvif.scopes", "onvif://www.onvif.org/name/IPC onvif://www.onvif.org/manufacturer/Hytera"),
+        ("http.header.www-authenticate", 'Digest realm="device", nonce="1", Basic realm="Hytera"'),
+        ("tls.subject", "O=Devices,O=Hytera,CN=x"),
+    ],
+)
+def test_a_name_is_found_behind_another(known: Knowledge, channel: str, value: str) -> None:
+    assert identify(device((channel, value)), known).manufacturer == "hytera"
+
+
 def test_the_model_comes_with_the_name(known: Knowledge) -> None:
     answer = identify(device(("onvif.device_information", "Manufacturer=Hytera\nModel=X1\nFirmwareVersion=1")), known)
     assert answer.model == "X1"
