@@ -7,7 +7,7 @@ UDN agrees; else it may be a router or proxy ARP. Without a MAC the address stan
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -163,7 +163,8 @@ class Book:
         self._entries: dict[tuple[str | None, str], Entry] = {}
         self._by_address: dict[str, list[Entry]] = {}
         self._finished: dict[str, str | None] = {}
-        self._places: dict[str, list[str]] = {}
+        self._places: dict[str, dict[str, None]] = {}
+        self._fours: dict[str, int] = {}  # MAC → its places of IPv4
         self._claimed: dict[str, dict[str, None]] = {}
         self.excluded: set[str] = set()
         """Addresses that answered and are excluded (by their MAC, or because they answer to everybody)."""
@@ -193,11 +194,15 @@ class Book:
         """Addresses that several MACs claim, and these MACs."""
         return {address: list(macs) for address, macs in self._claimed.items()}
 
-    def places(self, mac: str | None) -> Sequence[str]:
+    def places(self, mac: str | None) -> Collection[str]:
         """All addresses at which a MAC was seen, those of finished devices included."""
         return self._places.get(mac or "", ())
 
-    def crowded(self, most: int) -> dict[str, Sequence[str]]:
+    def fours(self, mac: str | None) -> int:
+        """How many of these are of IPv4."""
+        return self._fours.get(mac or "", 0)
+
+    def crowded(self, most: int) -> dict[str, Collection[str]]:
         """The MACs that were seen at more than so many addresses, and these."""
         return {mac: found for mac, found in self._places.items() if len(found) > most}
 
@@ -285,7 +290,7 @@ class Book:
             if entry.mac is None or entry.derived:
                 del self._entries[entry.mac, address]
                 if entry.mac is not None:
-                    self._places[entry.mac].remove(address)
+                    self._places[entry.mac].pop(address, None)  # of IPv6
                 entry.mac = mac
                 self._entries[mac, address] = entry
                 return entry
@@ -299,9 +304,10 @@ class Book:
 
     def _place(self, address: str, mac: str | None) -> None:
         if mac is not None:
-            places = self._places.setdefault(mac, [])
-            if address not in places[-1:] and address not in places:
-                places.append(address)
+            places = self._places.setdefault(mac, {})
+            if address not in places:
+                places[address] = None
+                self._fours[mac] = self._fours.get(mac, 0) + (":" not in address)
 
     def _drop(self, address: str) -> None:
         for entry in self._by_address.pop(address, []):

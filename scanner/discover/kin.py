@@ -194,7 +194,7 @@ class Kin:
         if not named and (link not in self._whole or (mac is None and self._book.excluding)):
             return None
         left = any((link, address) in self._homes for address in addresses)
-        if left or (not named and any(":" not in place for place in self._book.places(mac))):
+        if left or (not named and self._book.fours(mac)):
             return None  # it has left the book, or is asked by IPv4
         first = (named or sorted(addresses, key=_rank))[0]
         return self._book.sighted(Sighting(first, mac, min(self._methods[link, first]), link, packets=0))

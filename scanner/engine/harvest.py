@@ -234,8 +234,7 @@ class Harvest:
 
     def _many(self, mac: str | None) -> bool:
         """Whether a MAC stands for more addresses of IPv4 than one device has; of IPv6 a host has any number."""
-        places = self._book.places(mac)
-        return len(places) > SEVERAL and sum(":" not in place for place in places) > SEVERAL
+        return self._book.fours(mac) > SEVERAL
 
     @staticmethod
     def _stranger(mac: str) -> Finished:

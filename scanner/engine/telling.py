@@ -59,7 +59,7 @@ def _notices(stages: Stages) -> None:
     for address, macs in book.conflicts().items():
         stages.warn(Code.SHARED_ADDRESS, claimed(address, macs))
     for mac in harvest.strangers | dict.fromkeys(book.crowded(SEVERAL)):
-        stages.warn(Code.SHARED_MAC, shared(mac, book.places(mac)))
+        stages.warn(Code.SHARED_MAC, shared(mac, list(book.places(mac))))
     if harvest.everywhere:
         stages.warn(
             Code.EVERY_PORT,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 from scanner.discover.book import MAX_OBSERVATIONS, Book, Entry, Sighting, name, united
 from scanner.model import Observation, Recording
 
@@ -137,3 +139,14 @@ def test_who_claims_the_address_of_nobody_stays() -> None:
     assert book.sole(left)
     book.finish("10.0.0.5", "02:00:00:00:00:02")
     assert book.entries() == []
+
+
+def test_a_mac_that_answers_for_a_whole_network_is_entered_without_a_search_through_all_its_addresses() -> None:
+    book = Book()
+    began = time.thread_time()
+    for number in range(40_000):
+        book.sighted(Sighting(f"10.0.{number >> 8}.{number & 255}", "02:00:00:00:00:01", "arp"))
+        book.sighted(Sighting(f"fd10::{number:x}", "02:00:00:00:00:01", "ipv6"))
+
+    assert (len(book.places("02:00:00:00:00:01")), book.fours("02:00:00:00:00:01")) == (80_000, 40_000)
+    assert time.thread_time() - began < 8
