@@ -86,7 +86,7 @@ class Learned:
         if found is None:
             return False
         return (
-            not is_station(found[0]) or _OWN.search(line) is not None
+            not is_station(found[0]) or _its_own(line)
             or (self._columns.local and "yes" in line.lower().split())
         )  # fmt: skip
 
@@ -144,7 +144,7 @@ def entry(line: str, columns: Columns = Columns()) -> tuple[str, str | None, int
 @lru_cache(maxsize=4096)
 def _where(left: str, right: str, columns: Columns) -> tuple[str | None, int | None] | None:
     """(port, VLAN) by what stands on either side of the MAC: a table says the same of many devices."""
-    if _OWN.search(left) or _OWN.search(right):
+    if _its_own(f"{left} {right}"):
         return None
     tags = [match for word in (*left.split(), *right.split()) if (match := _TAG.fullmatch(word))]
     vlan = next((_number(tag[1] or tag[2] or tag[3]) for tag in tags), None)
@@ -167,6 +167,13 @@ def _where(left: str, right: str, columns: Columns) -> tuple[str | None, int | N
     if any(word.lower() in _LEARNED for word in words):
         return None, vlan or (_number(numbers[0]) if numbers else None)
     return None
+
+
+def _its_own(text: str) -> bool:
+    """Whether a line says that an address is the switch's own. What was learned is not, also where the VLAN or the port
+    is called `management` or `switch`.
+    """
+    return _OWN.search(text) is not None and _LEARNED.isdisjoint(text.lower().split())
 
 
 def _number(text: str | None) -> int | None:

@@ -112,6 +112,10 @@ class NmapText:
                     said = _Said(address) if address is not None and not report[2] else None
                 elif grepped:
                     yield from _line(grepped)
+                elif line.startswith("Nmap scan report for "):  # what follows is not the last host's
+                    yield from said.heard() if said is not None else ()
+                    said = None
+                    source.skip(f"line {number}", line)
                 elif not (said is not None and said.line(line)) and not _NOISE.match(line[:512]):
                     source.skip(f"line {number}", line)
         yield from said.heard() if said is not None else ()

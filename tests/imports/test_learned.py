@@ -49,3 +49,24 @@ def test_what_has_no_port_is_not_counted_at_one() -> None:
     for number in range(3):
         assert table.take(f"+ 20 3cef.8c11.000{number} dynamic NA F F vPC Peer-Link(R)")
     assert [heard.place.macs for heard in table.told() if heard.place] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "management  3c:ef:8c:11:22:33  D  -  ge-0/0/5.0  0  0",  # Juniper, a VLAN of that name
+        "3c:ef:8c:11:22:33 management(0020) 0042 d m 5",  # Extreme
+        "  20  3cef.8c11.2233  dynamic  switch-uplink1",
+    ],
+)
+def test_what_was_learned_is_a_device_whatever_its_vlan_is_called(line: str) -> None:
+    table = Learned("sw")
+    assert table.take(line)
+    assert not table.owns(line)
+
+
+@pytest.mark.parametrize("line", ["  20  3cef.8c11.2233  static  CPU", "3C:EF:8C:11:22:33  1  5/1  Management"])
+def test_the_switches_own_addresses_are_no_devices(line: str) -> None:
+    table = Learned("sw")
+    assert not table.take(line)
+    assert table.owns(line)

@@ -79,3 +79,14 @@ def test_other_lines_are_counted(read: Callable[..., Any]) -> None:
 
     assert len(heard) == 2
     assert source.shown == ["line 18: Lorem ipsum: Device: webcam"]
+
+
+def test_a_host_that_is_not_understood_is_not_the_one_before(read: Callable[..., Any]) -> None:
+    heard, source = read(
+        "Nmap scan report for 192.0.2.1\nPORT STATE SERVICE\n22/tcp open ssh\n"
+        "Nmap scan report for somebody ()\nPORT STATE SERVICE VERSION\n80/tcp open http Dahua camera\n",
+        "nmap-text",
+    )  # fmt: skip
+
+    assert [(h.address, [o.value for o in h.observations]) for h in heard] == [("192.0.2.1", ["22"])]
+    assert source.unknown == 2
