@@ -10,11 +10,13 @@ never hidden.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
 from ipaddress import IPv6Address, ip_address
+from operator import itemgetter
 
 from msgspec.structs import replace
 
@@ -46,6 +48,7 @@ SEVERAL_V6 = 16
 
 _QUIET = frozenset({"mac", "dhcp.hostname"})
 """Channels by which a device does not say what it is."""
+_MOMENT = itemgetter(0)
 _Key = tuple[str, int | None, str, str | None]
 """Channel, port, value and source."""
 
@@ -312,10 +315,10 @@ def _divided(entry: _Entry, owners: Sequence[_Entry]) -> bool:
     said = entry.said
     if said is None:
         return entry.place is not None
-    moments = [
+    moments = sorted(
         (moment, number) for number, owner in enumerate(owners) for _source, *seen in owner.told
         for moment in {_seconds(at) for at in seen} if moment is not None
-    ]  # fmt: skip
+    )  # fmt: skip
     for key, seen in list(said.observations.items()):
         owner = _then(moments, _seconds(seen.at))
         if owner is not None:
@@ -333,16 +336,29 @@ def _divided(entry: _Entry, owners: Sequence[_Entry]) -> bool:
 
 def _then(moments: Sequence[tuple[float, int]], moment: float | None) -> int | None:
     """Who had an address at a moment: the only one seen with it around then, else whoever was seen with it last before
-    and first after. None where nobody can tell. `moments`: when, who.
+    and first after. None where nobody can tell. `moments`: when, who, in the order of time.
     """
     if moment is None:
         return None
-    who = {number for at, number in moments if abs(at - moment) <= NEAR}
+    who = _between(moments, moment - NEAR, moment + NEAR)
     if len(who) != 1:
-        before = max((at for at, _ in moments if at <= moment), default=None)
-        after = min((at for at, _ in moments if at >= moment), default=None)
-        who = {number for at, number in moments if at in {before, after}} if None not in {before, after} else set()
+        before = bisect_right(moments, moment, key=_MOMENT) - 1
+        after = bisect_left(moments, moment, key=_MOMENT)
+        if before < 0 or after == len(moments):
+            return None
+        first, last = moments[before][0], moments[after][0]
+        who = _between(moments, first, first) | _between(moments, last, last)
     return who.pop() if len(who) == 1 else None
+
+
+def _between(moments: Sequence[tuple[float, int]], first: float, last: float) -> set[int]:
+    """Who was seen from one moment to another; two of them where there were more."""
+    who: set[int] = set()
+    for place in range(bisect_left(moments, first, key=_MOMENT), bisect_right(moments, last, key=_MOMENT)):
+        who.add(moments[place][1])
+        if len(who) > 1:
+            break
+    return who
 
 
 @lru_cache(maxsize=4096)

@@ -269,3 +269,19 @@ def test_how_many_are_known_by_their_mac_alone() -> None:
     (warning,) = alone(recordings)
     assert warning.startswith("1 of 3 devices are known by their MAC address alone")
     assert alone(recordings[1:]) == []
+
+
+def test_an_address_that_thousands_claim_costs_no_product() -> None:
+    """Forged ARP gives one address any number of MACs; what it said is given out by looking up, not by searching."""
+
+    def entered(number: int) -> Picture:
+        picture = Picture()
+        for n in range(number):
+            at = f"2026-11-{1 + n % 28:02}T10:{n % 60:02}:00Z"
+            picture.enter(Heard(f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}", "192.0.2.1", (), None, at), "arp")
+            ports = Observation(channel="tcp.open", value=str(1 + n), at=at)
+            picture.enter(Heard(None, "192.0.2.1", (ports,)), "nmap")
+        return picture
+
+    few, many = entered(200), entered(800)
+    assert steps(many.recordings) < 6 * steps(few.recordings)
