@@ -383,6 +383,12 @@ def _print(content: str | bytes | Iterable[str]) -> None:
         raise UsageProblem(f"standard output: cannot be written: {error.strerror or error}") from error
 
 
+def interrupted() -> None:
+    """Says on standard error that the user ended a command before its time."""
+    with contextlib.suppress(OSError):
+        click.echo("lanveto: interrupted: what was known by then is reported", err=True)
+
+
 def complain(said: Notice) -> None:
     """One message on standard error, safe to print: it may quote what a hostile file or device says."""
     with contextlib.suppress(OSError):

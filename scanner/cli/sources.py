@@ -133,7 +133,7 @@ class Work:
         )
         stored &= options.bundled(result, self.known, self.given)
         if told.interrupted:
-            click.echo("lanveto: interrupted: what was known by then is reported", err=True)
+            options.interrupted()
             return 130
         if told.failures or not (written and stored):
             return 3
