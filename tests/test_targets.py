@@ -199,3 +199,14 @@ def test_an_order_of_a_whole_class_a_network_is_made_at_once() -> None:
 
     assert MAX_ADDRESSES <= order.positions < MAX_ADDRESSES + 1000
     assert len(set(order.walk(order.positions - 1000))) > 990
+
+
+@pytest.mark.parametrize(
+    ("exclude", "blinding"),
+    [
+        ((), False), (("3c:ef:8c",), False), (("fe80::5",), False), (("fe80::5%eth0",), False), (("fe80::/64",), False),
+        (("10.0.0.5",), True), (("fd10::5",), True), (("fd10::/64",), True), (("fe80::5", "fd10::5"), True),
+    ],
+)  # fmt: skip
+def test_an_excluded_address_may_be_anybodys_unless_it_is_link_local(exclude: tuple[str, ...], blinding: bool) -> None:
+    assert parse(("10.0.0.0/24",), NETWORKS, exclude).blinding is blinding
