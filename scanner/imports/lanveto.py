@@ -126,10 +126,12 @@ def _reported(entry: object) -> Heard | None:
     mac, ip = entry.get("mac"), entry.get("ip")
     mac = normal_mac(mac) if isinstance(mac, str) else None
     address = normal_address(ip) if isinstance(ip, str) else None
-    if mac is None and address is None:
+    evidence, conflicts, addresses = (entry.get(part) or [] for part in ("evidence", "conflicts", "addresses"))
+    lists = isinstance(evidence, list) and isinstance(conflicts, list) and isinstance(addresses, list)
+    if not lists or (mac is None and address is None):
         return None
-    seen = [found for part in ("evidence", "conflicts") for item in entry.get(part) or () if (found := _evidence(item))]
-    others = [normal_address(str(other)) for other in entry.get("addresses") or ()]
+    seen = [found for item in (*evidence, *conflicts) if (found := _evidence(item))]
+    others = [normal_address(str(other)) for other in addresses]
     place = entry.get("place")
     return Heard(
         mac, address, tuple(dict.fromkeys(seen)), _place(place) if isinstance(place, dict) else None, None,

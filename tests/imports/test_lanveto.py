@@ -78,3 +78,13 @@ def test_lines_that_are_broken_or_twice_are_counted(read: Callable[..., Any]) ->
     assert [h.name for h in heard] == ["a", "b"]
     assert source.unknown == 3
     assert source.shown[0].startswith("line 2: id: 'a' stands twice")
+
+
+def test_evidence_that_is_no_list_is_a_broken_entry(read: Callable[..., Any]) -> None:
+    heard, source = read(
+        '{"id":"a","ip":"192.0.2.1","evidence":5}\n{"id":"b","ip":"192.0.2.2","evidence":[],"addresses":7}\n'
+        '{"id":"c","ip":"192.0.2.3","evidence":[{"channel":"upnp.manufacturer","value":"Hytera"}]}\n', "lanveto",
+    )  # fmt: skip
+
+    assert [h.address for h in heard] == ["192.0.2.3"]
+    assert source.unknown == 2
