@@ -46,7 +46,7 @@ def _unheard(recording: Recording) -> Iterator[str]:
         if one.truncated and one.source is not None and not one.value.endswith("\r\n\r\n")  # of pictures only the head
     }  # fmt: skip
     if cut:
-        yield f"its answer on {_ports(cut)} is cut off in what was captured: a scan, or tcpdump -s 0, hears all of it"
+        yield f"its answer on {_ports(cut)} is cut off: another scan, or a capture with tcpdump -s 0, may hear more"
 
 
 def _ports(ports: Collection[int | None]) -> str:

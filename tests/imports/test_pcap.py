@@ -160,4 +160,4 @@ def test_a_device_whose_answer_was_cut_off_says_so(read: Callable[..., Any]) -> 
     recordings, _ = picture.recordings()
 
     (notes,) = [notes for r in recordings if (notes := identify(r, knowledge.load(())).notes)]
-    assert "its answer on port 80 is cut off in what was captured" in notes[-1]
+    assert "its answer on port 80 is cut off: another scan, or a capture with tcpdump -s 0, may hear more" in notes[-1]
