@@ -8,7 +8,8 @@ address, link-local ones aside: whose other addresses those are, nobody can tell
 says to a group reaches its own ears.
 
 A router may answer for addresses behind it (RFC 4389): one that only a solicitation has told stands for a device of its
-own, like several of IPv4 with one MAC; where a MAC stands for more of them than a device has, it is none of theirs.
+own, like several of IPv4 with one MAC; where a MAC stands for more of them than a device has, it is none of theirs; and
+where it stands for a crowd, only targets are entered.
 
 What is heard from an address waits here until its device is known: it may answer ARP later.
 """
@@ -32,6 +33,10 @@ SEVERAL = 16
 """Addresses of one device that are kept (RFC 8981 gives it a new one every day)."""
 MAX_ADDRESSES = 65_536
 """Addresses that are remembered: anybody on a link can make up more."""
+CROWD = 256
+"""Addresses at one MAC above which none is entered that no target names: a repeater may stand for so many hosts; who
+makes addresses up has any number of them, and asking each would take hours.
+"""
 MAX_WAITING = 16
 """Answers from one address that wait for its device."""
 
@@ -62,6 +67,8 @@ class Kin:
         self._methods: dict[Place, set[str]] = {}
         self._waiting: dict[Place, list[Observation]] = {}
         self._homes: dict[Place, tuple[str, str | None]] = {}
+        self.crowds: set[tuple[str, str | None]] = set()
+        """Links, and MACs there, with more than `CROWD` addresses."""
 
     def whole(self, link: str) -> bool:
         """The targets are a whole link; whether those that speak IPv6 alone can be entered there."""
@@ -120,6 +127,8 @@ class Kin:
         if not self._macs:
             return
         self._resolve(table)
+        counts = Counter((link, mac) for (link, _), mac in self._macs.items() if mac is not None)
+        self.crowds = {place for place, count in counts.items() if count > CROWD}
         barred = {(link, mac) for (link, address), mac in self._macs.items() if self._book.excludes(address, mac)}
         devices: dict[Place, list[str]] = defaultdict(list)
         proxied: Counter[tuple[str, str | None]] = Counter()
@@ -191,6 +200,8 @@ class Kin:
     def _enter(self, link: str, addresses: list[str], mac: str | None) -> Entry | None:
         """Who speaks IPv6 alone, where that is a target; without a MAC only where nobody was excluded."""
         named = [address for address in addresses if self._wanted(address)]
+        if not named and (link, self._macs[link, addresses[0]]) in self.crowds:
+            return None
         if not named and (link not in self._whole or (mac is None and self._book.excluding)):
             return None
         left = any((link, address) in self._homes for address in addresses)

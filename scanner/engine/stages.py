@@ -23,7 +23,7 @@ from scanner.config import Plan
 from scanner.discover import ipv6, multicast
 from scanner.discover.base import Ground, Scene, Unable, Way
 from scanner.discover.book import SEVERAL, Book, Entry, Sighting
-from scanner.discover.kin import Kin
+from scanner.discover.kin import CROWD, Kin
 from scanner.engine import ways
 from scanner.engine.asking import Asker, Minds
 from scanner.engine.checkpoint import FORMAT, Beginning, Past, Portion, Record, Silent, plan_fields, terrain
@@ -368,6 +368,12 @@ class Stages:
             if link is not None:
                 await self._guarded(ipv6.poke(link, self.scene, addresses[: ipv6.BATCH]))
         self.kin.settle(self._neighbours6, enter=enter)
+        for name, mac in sorted(self.kin.crowds, key=str):
+            self.warn(
+                Code.UNASKED,
+                f"{mac} stands for more than {CROWD} IPv6 addresses on {name}: a router, a repeater or a forgery; "
+                "those that no target names were not asked",
+            )
 
     def _neighbours6(self, name: str) -> list[tuple[str, str]]:
         link = self.topology.link(name)

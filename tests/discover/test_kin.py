@@ -199,6 +199,24 @@ def test_a_host_that_makes_up_addresses_is_bounded(monkeypatch: pytest.MonkeyPat
     assert max(map(len, found._waiting.values())) == kin.MAX_WAITING
 
 
+@pytest.mark.parametrize("sure", [True, False])
+def test_of_a_mac_that_stands_for_a_crowd_only_targets_are_entered(sure: bool) -> None:
+    def crowd(count: int) -> tuple[Kin, Book]:
+        found, book = made("fd10:77::3", whole=True)
+        for number in range(1, count + 1):
+            found.met("s0", f"fd10:77::{number:x}", MAC, "ipv6", sure=sure)
+        found.met("s0", "fd10:77::ffff", OTHER, "ipv6")
+        found.settle(nothing)
+        return found, book
+
+    found, book = crowd(kin.CROWD + 1)
+    assert found.crowds == {("s0", MAC)}
+    assert set(told(book)) == {"fd10:77::3", "fd10:77::ffff"}
+    found, book = crowd(kin.CROWD)
+    assert not found.crowds
+    assert len(told(book)) == kin.CROWD + 1
+
+
 def test_this_machine_is_nobody_whichever_of_its_addresses_and_links_it_speaks_from() -> None:
     book = Book()
     found = Kin(book, "".__eq__, own=frozenset({NEAR, MAC}))
