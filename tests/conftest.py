@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import datetime
+import fcntl
 import os
 import signal
 import subprocess
@@ -34,6 +35,7 @@ from scanner.model import (
     Scan,
     Verdict,
 )
+from scanner.net import neighbour_table
 from scanner.recordings import load
 from tests import blocking
 from tests.databases import Server
@@ -58,6 +60,23 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped") and exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def _neighbour_table(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The kernel has one neighbour table for all namespaces: while a `crowd` fills it, no other test's packets would
+    find their way, on loopback neither. So nobody else runs meanwhile, in whatever process.
+    """
+    kind = fcntl.LOCK_EX if request.node.get_closest_marker("crowd") else fcntl.LOCK_SH
+    place = Path(tempfile.gettempdir()) / f"lanveto-tests-{os.getuid()}"
+    with Path(f"{place}.gate").open("w") as gate, Path(f"{place}.lock").open("w") as lock:
+        fcntl.flock(gate, fcntl.LOCK_EX)  # who waits for all others is overtaken by nobody
+        fcntl.flock(lock, kind)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        yield
+        until = time.monotonic() + 30  # a namespace that has ended is cleared a while later
+        while kind == fcntl.LOCK_EX and neighbour_table.crowd() < neighbour_table.CROWD and time.monotonic() < until:
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,7 @@ import pytest
 from scanner.net import neighbour_table
 from tests import blocking
 
-# The neighbour table is one for the whole machine: no other test may fill it meanwhile.
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120), pytest.mark.xdist_group("neighbours")]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(120), pytest.mark.crowd]
 HOSTS = 520
 LAST = "10.77.2.8"
 

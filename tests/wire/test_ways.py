@@ -125,7 +125,7 @@ def test_in_a_hurry_no_connection_is_tried_where_a_port_refuses(
     assert methods(report)["syn"] == (True, 2)
 
 
-@pytest.mark.xdist_group("neighbours")  # the table is one for the whole machine: nobody else may fill it meanwhile
+@pytest.mark.crowd
 def test_four_times_the_hosts_that_the_neighbour_table_holds_are_all_named(
     me: Any, fleet: tuple[Recording, ...]
 ) -> None:
