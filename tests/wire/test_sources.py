@@ -256,20 +256,23 @@ def test_a_real_client_and_a_real_server_of_dhcp(place: Path, me: Any) -> None:
     # One namespace: a bridge with the server on it, the client behind one pair of interfaces, the listener behind another.
     script = f"""
 set -e
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+until_() {{ for _ in $(seq 200); do if eval "$1"; then return 0; fi; sleep 0.05; done; echo "never: $1" >&2; return 1; }}
 ip link set lo up
 ip link add br0 type bridge; ip link set br0 address 02:00:00:00:00:fe; ip addr add 10.66.0.1/24 dev br0; ip link set br0 up
 ip link add c0 type veth peer name c1; ip link set c1 master br0; ip link set c1 up
 ip link add l0 type veth peer name l1; ip link set l1 master br0; ip link set l1 up; ip link set l0 up
 unshare -n sleep 60 & CLIENT=$!
-sleep 0.3
+until_ '[ "$(readlink /proc/$CLIENT/ns/net)" != "$(readlink /proc/self/ns/net)" ]'
 ip link set c0 netns $CLIENT
 nsenter -t $CLIENT -n ip link set c0 address ac:cc:8e:01:02:03
 nsenter -t $CLIENT -n ip link set c0 up
 dnsmasq -k -C {place}/conf --user=root --pid-file={place}/pid & SERVER=$!
-tcpdump -i l0 -U -s 0 -Z root -w {capture} 2>/dev/null & DUMP=$!
-sleep 1.5
-nsenter -t $CLIENT -n udhcpc -i c0 -n -q -f -B -t 5 -T 1 -s /bin/true -V "AXIS,Network Camera,P3343,5.20.3" -x hostname:axis-accc8e010203
-sleep 0.7
+tcpdump -i l0 --immediate-mode -U -s 0 -Z root -w {capture} 2>{place}/told & DUMP=$!
+until_ '[ "$(bridge link | grep -c "state forwarding")" = 2 ]'
+until_ 'grep -q listening {place}/told && [ -s {place}/pid ]'
+nsenter -t $CLIENT -n udhcpc -i c0 -n -q -f -B -t 20 -T 1 -s /bin/true -V "AXIS,Network Camera,P3343,5.20.3" -x hostname:axis-accc8e010203
+sleep 0.3
 kill $DUMP $SERVER $CLIENT
 wait || true
 """
