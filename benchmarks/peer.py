@@ -80,10 +80,11 @@ def run(lab: Lab, command: Sequence[str], limit: float) -> Cost:
     with tempfile.TemporaryFile("w+") as out:
         began = time.perf_counter()
         process = subprocess.Popen(lab.enter(command), stdout=out, stderr=subprocess.DEVNULL)
-        done = 0
+        done, most = 0, 0.0
         while not done and time.perf_counter() - began < limit:
+            most = max(most, peak(process.pid))
             done, _, usage = os.wait4(process.pid, os.WNOHANG)
-            time.sleep(0.01)
+            time.sleep(0.02)
         wall = time.perf_counter() - began
         if not done:
             process.kill()
@@ -91,9 +92,21 @@ def run(lab: Lab, command: Sequence[str], limit: float) -> Cost:
         process.returncode = 0  # it has been waited for
         out.seek(0)
         return Cost(
-            wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, sum(map(cpu_of, workers)) - before,
+            wall, usage.ru_utime + usage.ru_stime, most, sum(map(cpu_of, workers)) - before,
             sent(lab) - packets, bool(done), out.read(),
         )  # fmt: skip
+
+
+def peak(pid: int) -> float:
+    """Megabytes that a process has held at most since it runs what it runs; 0 where it is over.
+
+    What `wait4` tells would not be less than what this benchmark held when it made the process.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
 
 
 def cpu_of(pid: int) -> float:
