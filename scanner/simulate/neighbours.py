@@ -8,15 +8,13 @@ multicast listener queries (MLDv2, RFC 3810, 5.2).
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import socket
 import struct
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv6Address
 
 from scanner.errors import UsageProblem
 from scanner.simulate.device import Simulated
+from scanner.simulate.frames import Ear
 from scanner.values import icmpv6_packet
 
 _IPV6, _ICMPV6, _HOP_BY_HOP = 0x86DD, 58, 0
@@ -26,8 +24,6 @@ _NOBODY = IPv6Address("::")
 _ALERT = bytes((_ICMPV6, 0, 5, 2, 0, 0, 1, 0))  # hop-by-hop header: router alert, MLD (RFC 2711)
 _SOLICITED, _OVERRIDE = 0x40, 0x20
 _EXCLUDE_NOBODY = 4  # a record of MLDv2: listens to everybody in this group
-_MAX = 2048
-_BATCH = 64
 
 
 class Neighbours:
@@ -36,54 +32,22 @@ class Neighbours:
     def __init__(self, devices: Sequence[Simulated]) -> None:
         self._devices = [device for device in devices if device.v6]
         self._owners = {IPv6Address(address): device for device in self._devices for address in device.v6}
-        self._sock: socket.socket | None = None
+        self._ear = Ear(_IPV6, self._heard)
 
     def listen(self, interface: str) -> None:
         """Answer on an interface. Raises `OSError`, `UsageProblem` without the right to raw sockets."""
         try:
-            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+            self._ear.open(interface)
         except PermissionError as error:
             raise UsageProblem("devices that speak IPv6 need raw sockets (CAP_NET_RAW)") from error
-        try:
-            sock.setblocking(False)
-            sock.bind((interface, _IPV6))
-        except BaseException:
-            sock.close()
-            raise
-        self._sock = sock
-        asyncio.get_running_loop().add_reader(sock.fileno(), self._drain)
 
     def close(self) -> None:
         """Stop answering."""
-        sock, self._sock = self._sock, None
-        if sock is not None:
-            asyncio.get_running_loop().remove_reader(sock.fileno())
-            sock.close()
+        self._ear.close()
 
-    def _drain(self) -> None:
-        for _ in range(_BATCH):
-            if self._sock is None:
-                return
-            try:
-                frame, address = self._sock.recvfrom(_MAX)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                if error.errno == errno.ENETDOWN:
-                    self.close()
-                return
-            if address[2] == socket.PACKET_OUTGOING:
-                continue
-            for answer in self.answers(frame):
-                self._send(answer)
-
-    def _send(self, frame: bytes) -> None:
-        if self._sock is None:
-            return
-        try:
-            self._sock.send(frame)
-        except OSError:
-            return  # a full queue loses frames, as on a wire
+    def _heard(self, frame: bytes) -> None:
+        for answer in self.answers(frame):
+            self._ear.send(answer)
 
     def answers(self, frame: bytes) -> Iterator[bytes]:
         """The frames with which devices answer one; none to what is not for them, or broken."""
