@@ -43,6 +43,10 @@ class Grade(StrEnum):
     HINT = "hint"
 
 
+GRADE_RANK: dict[Grade, int] = {grade: rank for rank, grade in enumerate(Grade)}
+"""Place of each grade, the most telling first."""
+
+
 class Level(StrEnum):
     """How sure an identity is; reports print this, the number is for machines."""
 

@@ -22,7 +22,7 @@ from urllib.parse import unquote
 
 from scanner.channels import family
 from scanner.knowledge.companies import Business, Entity, OuiMeans
-from scanner.model import Grade, Match, Reading
+from scanner.model import GRADE_RANK, Grade, Match, Reading
 
 if TYPE_CHECKING:
     from scanner.knowledge import Knowledge
@@ -95,13 +95,12 @@ def unrecognised(found: Sequence[Match], told: Sequence[Match]) -> Iterator[Matc
     label, where no maker is named) as surely, or by the same field, nothing is added. A hint by another field (that a
     service is announced) does not stand in the place of a name.
     """
-    rank = {grade: place for place, grade in enumerate(Grade)}
     for match in found:
-        fields = {_field(reading.channel) for reading in match.readings}
+        fields, rank = {_field(reading.channel) for reading in match.readings}, GRADE_RANK[match.grade]
         if not any(
             one.manufacturer == match.manufacturer and one.family == match.family
             and (match.manufacturer is not None or one.brand == match.brand)
-            and (rank[one.grade] <= rank[match.grade] or any(_field(r.channel) in fields for r in one.readings))
+            and (GRADE_RANK[one.grade] <= rank or any(_field(reading.channel) in fields for reading in one.readings))
             for one in told
         ):  # fmt: skip
             yield match

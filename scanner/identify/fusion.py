@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from scanner.model import Grade, Identity, Level, Match
+from scanner.model import GRADE_RANK, Grade, Identity, Level, Match
 
 WEIGHT = {Grade.EXCLUSIVE: 4.25, Grade.STRONG: 4.0, Grade.SHARED: 2.4, Grade.HINT: 0.6}
 """Calibrated on leave-one-source-out answers (docs/rules.md): one strong match was right in more than nine of ten."""
@@ -39,8 +39,6 @@ STRANGER_AGAINST = 2.5
 """Weight of the prefix of a company that is known to build its own, against evidence that is strong only."""
 OWN_WORDS = frozenset({"oui", "sadp", "dhip", "xm", "tplink", "discovery", "dhcp", "lldp", "cdp"})
 """Families that only the machine itself can speak in: no proxy and no recorder relays them."""
-
-_ORDER = {Grade.EXCLUSIVE: 0, Grade.STRONG: 1, Grade.SHARED: 2, Grade.HINT: 3}
 
 Suppliers = Mapping[str, frozenset[str]]
 """Company → makers of hardware that it sells under its own labels."""
@@ -166,13 +164,13 @@ def _level(confidence: float) -> Level:
 
 
 def _rank(match: Match) -> tuple[int, int, str]:
-    return (_ORDER[match.grade], match.manufacturer is None, match.fingerprint)
+    return (GRADE_RANK[match.grade], match.manufacturer is None, match.fingerprint)
 
 
 def _labelled(identity: Identity, speaking: Sequence[Match], leader: str | None) -> Identity:
     """The identity with brand, kind, model, firmware and serial of the best matches that tell them."""
     ranked = sorted(speaking, key=_rank)
-    brands = [(m.brand == leader, _ORDER[m.grade], m.brand) for m in ranked if m.brand]
+    brands = [(m.brand == leader, GRADE_RANK[m.grade], m.brand) for m in ranked if m.brand]
     fields = {
         name: next((getattr(m, name) for m in ranked if getattr(m, name)), None)
         for name in ("kind", "model", "firmware", "serial")

@@ -15,10 +15,10 @@ from scanner.errors import brief
 from scanner.model import (
     ACTION_ORDER,
     ACTION_RANK,
+    GRADE_RANK,
     SURE,
     Action,
     Device,
-    Grade,
     Identity,
     Level,
     Match,
@@ -32,7 +32,6 @@ from scanner.values import ipv4_number, one_line, to_text
 MAX_LINE = 4000
 """Characters of one sentence about coverage or waivers."""
 _LEVEL_RANK = {level: rank for rank, level in enumerate(Level)}
-_GRADE_RANK = {grade: rank for rank, grade in enumerate(Grade)}
 
 
 def actions(devices: Iterable[Device]) -> Iterator[Action]:
@@ -106,7 +105,7 @@ def evidence_line(device: Device, width: int = 60) -> str:
     if len(own) == 1:
         return one_line(heard(own[0], width), width)
     # Of equally strong matches the short one reads best: a header rather than a page.
-    best = min(own, key=lambda m: (_GRADE_RANK[m.grade], sum(len(r.value) > 160 for r in m.readings)))
+    best = min(own, key=lambda m: (GRADE_RANK[m.grade], sum(len(r.value) > 160 for r in m.readings)))
     return one_line(heard(best, width), width)
 
 
